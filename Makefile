@@ -1,0 +1,45 @@
+# Two commands matter: `make demo` and `make test`. Both set up all they need.
+PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3; do "$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+
+.PHONY: help setup demo test check fmt lock build bench clean
+
+help:  ## what can be made here
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+
+setup: $(STAMP)  ## .venv with an editable install, pinned by hash
+
+$(STAMP): pyproject.toml requirements/dev.txt requirements/uv.txt
+	@test -n "$(PYTHON)" || { echo "vagus needs Python 3.11 to 3.13 (or: make PYTHON=/path/to/python)"; exit 2; }
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version) (a minute the first time)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup  ## the main job: two chains, a node, a real model
+	@$(BIN)/vagus demo
+
+test: setup  ## the tests, on real nodes
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: setup  ## ruff, mypy, pyright, the layers: what CI checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+fmt: setup  ## format and mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: setup  ## pin the dependencies again, by hash and without an address
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 --no-header -o requirements/uv.txt requirements/uv.in
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 --no-header --extra local --group dev -o requirements/dev.txt pyproject.toml requirements/build.in
+
+clean:  ## remove what make built (the cache of nodes and models stays)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
