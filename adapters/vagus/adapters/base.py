@@ -1,0 +1,447 @@
+"""The contract of a chain adapter: what the daemon asks of a chain, and nothing more.
+
+An adapter is an `async with`: entering connects, checks the chain's id and starts the task that
+follows its head; leaving ends that task. It never retries on its own and never sleeps to wait for
+a chain: it raises, and the class of what it raises says what the daemon does next
+(`Retry`: again later; `Refuse`: this intent ends, refused; `Halt`: this chain stops until a person
+looks). Every byte from a node is hostile: an answer that cannot be decoded is a `Retry`, since it
+says nothing about the chain.
+
+Reads that lead to a signature are reads of the hub's state at finality. Events only locate.
+"""
+
+from __future__ import annotations
+
+import abc
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from vagus.protocol import Attestation, Intent, Payout, Receipt, Refuse, Rotation, SignerSet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from pydantic import BaseModel
+
+__all__ = [
+    "AlreadyDone",
+    "Block",
+    "Built",
+    "Call",
+    "CallbackState",
+    "ChainAdapter",
+    "ChainEvent",
+    "Cursor",
+    "Delivery",
+    "Estimate",
+    "EventFilter",
+    "Heads",
+    "HubParameters",
+    "HubState",
+    "IntentState",
+    "Question",
+    "Rejected",
+    "Requested",
+    "Step",
+    "TxStage",
+]
+
+
+class Rejected(Refuse):
+    """The hub itself rejects a call, in a simulation at the newest block; `reason` is in its words.
+
+    That block is not final: read the hub's state at finality before an end is concluded from it.
+    """
+
+
+class AlreadyDone(Rejected):
+    """What the call would do was done before, by anyone: delivered, settled, refunded, rotated.
+
+    With which outcome, the hub's state at finality says.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block (a slot on Solana): its height, its 32-byte hash and its time in seconds."""
+
+    height: int
+    hash: bytes
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """The newest block and the newest final one, by the chain's own rule of finality."""
+
+    latest: Block
+    final: Block
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a hub was read at finality: the first `seq` not read yet, and the last height read."""
+
+    next_seq: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """A hub's IntentRequested: the intent with its payload and terms, and where it stands."""
+
+    intent: Intent
+    payload: bytes
+    terms: bytes
+    height: int
+    block_hash: bytes
+    tx_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events of any contract: its address in the chain's own text form, and the event.
+
+    `event` is what names an event on the chain: a canonical signature such as
+    `Transfer(address,address,uint256)` on EVM chains, a discriminator or type elsewhere.
+    """
+
+    address: str
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChainEvent:
+    """An event of any contract, undecoded: `topics` and `data` as the chain logged them."""
+
+    address: str
+    topics: tuple[bytes, ...]
+    data: bytes
+    height: int
+    block_hash: bytes
+    tx_id: str
+    index: int
+
+
+class IntentState(enum.IntEnum):
+    """What an origin hub says of an intent. Settled and refunded are for good."""
+
+    NONE = 0
+    OPEN = 1
+    SETTLED = 2
+    REFUNDED = 3
+
+
+class CallbackState(enum.IntEnum):
+    """What became of a delivery's callback. A failed one may be retried until its window ends."""
+
+    NONE = 0
+    SUCCEEDED = 1
+    FAILED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A destination hub's record of a delivered intent. `deliverer` is a packed address."""
+
+    output_hash: bytes
+    status: int
+    evidence_hash: bytes
+    epoch: int
+    signers: int
+    deliverer: bytes
+    time: int
+    callback: CallbackState
+
+
+@dataclass(frozen=True, slots=True)
+class HubState:
+    """A hub's configuration and counters at one final block. Times in seconds, fees in wei or such."""
+
+    at: Block
+    next_seq: int
+    current: SignerSet
+    min_fee: int
+    min_ttl: int
+    max_ttl: int
+    grace: int
+    max_callback_gas: int
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HubParameters:
+    """What a hub is deployed with. Times in seconds; `guardian` and `roster_hash` may be zero.
+
+    `signers` are 20-byte addresses, ascending; `guardian` is a packed address of the hub's chain.
+    """
+
+    signers: tuple[bytes, ...]
+    threshold: int
+    guardian: bytes = bytes(32)
+    min_fee: int = 0
+    min_ttl: int = 120
+    max_ttl: int = 30 * 86_400
+    grace: int = 3_600
+    max_callback_gas: int = 2_000_000
+    roster_hash: bytes = bytes(32)
+
+    def check(self, finality: float, slowest: float) -> None:
+        """Raise ValueError for periods that the chains can't keep.
+
+        `finality` is the origin's own, `slowest` that of the slowest destination, both in seconds.
+        """
+        if self.min_ttl < finality + 60:
+            raise ValueError(
+                f"min_ttl is {self.min_ttl} s: this chain's finality takes {finality:.0f} s, and "
+                "an answer needs 60 s more"
+            )
+        if self.max_ttl < self.min_ttl:
+            raise ValueError(f"max_ttl {self.max_ttl} s is under min_ttl {self.min_ttl} s")
+        # Ten minutes of clock skew, a minute for inclusion on the origin.
+        if self.grace < slowest + 660:
+            raise ValueError(
+                f"grace is {self.grace} s: the slowest destination's finality takes "
+                f"{slowest:.0f} s, and inclusion and clock skew 660 s more"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a requester hands to a hub's `request`. Words of 32 bytes; `fee` is escrowed."""
+
+    agent_id: bytes
+    payload: bytes
+    model_digest: bytes
+    terms: bytes
+    min_signers: int
+    dest_hub: bytes
+    callback: bytes
+    callback_gas: int
+    deadline: int
+    fee: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a hub, encoded for its chain: opaque to the daemon, built by the adapter."""
+
+    to: str
+    data: bytes
+    value: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a call needs to be included now, by simulation: gas, and the fees the chain asks."""
+
+    gas: int
+    max_fee: int
+    tip: int
+
+
+class TxStage(enum.StrEnum):
+    """Where a transaction stands. The last three are the end of it."""
+
+    BUILT = "built"
+    BROADCAST = "broadcast"
+    INCLUDED = "included"
+    FINAL = "final"
+    REVERTED = "reverted"
+    LOST = "lost"
+
+    @property
+    def ended(self) -> bool:
+        """True once nothing more will happen: final, reverted at finality, or never to be included."""
+        return self in _ENDED
+
+
+_ENDED = frozenset({TxStage.FINAL, TxStage.REVERTED, TxStage.LOST})
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A signed transaction, not sent yet. `lane` and `state` are journalled before `state` is sent."""
+
+    lane: bytes
+    state: bytes
+    tx_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What the chain says of a transaction, and what follows.
+
+    Journal `state` where it changed, then broadcast each of `send`. `tx_id` names the attempt that
+    was included, else the newest one.
+    """
+
+    stage: TxStage
+    state: bytes
+    tx_id: str
+    send: tuple[bytes, ...] = ()
+
+
+class ChainAdapter(abc.ABC):
+    """One chain and the vagus hub on it, made of one `[[chains]]` table of its own `Config`.
+
+    Attributes, known before entering: `chain` (CAIP-2), `hub` (CAIP-10, canonical), `hub_id`
+    (32 bytes), `account` (the packed address that pays for transactions; `lane` names the pair of
+    chain and account, one sequence of nonces).
+    """
+
+    Config: ClassVar[type[BaseModel]]
+    chain: str
+    hub: str
+    hub_id: bytes
+    account: bytes
+    lane: str
+
+    @abc.abstractmethod
+    def __init__(self, config: Any) -> None:
+        """Take a validated `Config`. Opens keys and nothing else; no I/O with the chain."""
+
+    @abc.abstractmethod
+    async def __aenter__(self) -> Self:
+        """Connect and start following the head.
+
+        Raises `Halt` where the endpoint serves another chain. An endpoint that is down is no
+        error: `heads` is None until it answers.
+        """
+
+    @abc.abstractmethod
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End what `__aenter__` started, also when it is cancelled."""
+
+    # The head
+
+    @property
+    @abc.abstractmethod
+    def heads(self) -> Heads | None:
+        """The newest heads read, None before the first. Neither height ever goes back here."""
+
+    @property
+    @abc.abstractmethod
+    def healthy(self) -> bool:
+        """True while the chain answers: the last look at the head succeeded, and is not old."""
+
+    @abc.abstractmethod
+    async def next_heads(self, seen: Heads | None) -> Heads:
+        """Wait until the heads differ from `seen`: by a websocket's wake-up or by polling."""
+
+    # What is asked on this chain
+
+    @abc.abstractmethod
+    async def start(self) -> Cursor:
+        """Read the cursor of a hub never read before: its first seq, the height of its deployment."""
+
+    @abc.abstractmethod
+    async def intents(self, cursor: Cursor, until: Block) -> tuple[list[Requested], Cursor]:
+        """Read intents in the order of `seq` from the cursor on, and the cursor behind them.
+
+        Gapless: if the node's logs lack a `seq` that the hub has counted at `until`, the gap is
+        read again in smaller ranges, and a gap that stays is a `Retry`. One call covers a bounded
+        range: the daemon calls again until the cursor's height is that of `until`.
+        """
+
+    @abc.abstractmethod
+    async def requested(self, tx_id: str) -> list[Requested]:
+        """Read the intents that a transaction asked of this hub, in the newest block that has it.
+
+        For whoever sent it: nothing is signed upon this. Empty while it is not included.
+        """
+
+    @abc.abstractmethod
+    async def events(self, wanted: EventFilter, first: int, last: int) -> list[ChainEvent]:
+        """Read the events of any contract in the heights first..last, both included, in chain order."""
+
+    # The hub's state, at finality
+
+    @abc.abstractmethod
+    async def hub_state(self) -> HubState:
+        """Read the hub's configuration, current signers and counters at the final block."""
+
+    @abc.abstractmethod
+    async def intent_state(self, intent_id: bytes) -> IntentState:
+        """Read what this hub, as origin, says of an intent at the final block."""
+
+    @abc.abstractmethod
+    async def delivery(self, intent_id: bytes) -> Delivery | None:
+        """Read this hub's record, as destination, of a delivery at the final block; None: not yet."""
+
+    @abc.abstractmethod
+    async def credit(self, account: bytes) -> int:
+        """Read what this hub owes a packed address at the final block."""
+
+    @abc.abstractmethod
+    async def balance(self) -> int:
+        """Read what `account` has to pay for transactions with, at the newest block."""
+
+    # Calls
+
+    @abc.abstractmethod
+    def request_call(self, question: Question) -> Call:
+        """Encode `request`."""
+
+    @abc.abstractmethod
+    def deliver_call(
+        self, intent: Intent, attestation: Attestation, output: bytes, signatures: Sequence[bytes]
+    ) -> Call:
+        """Encode `deliver`; signatures are ascending by their signers."""
+
+    @abc.abstractmethod
+    def retry_call(self, intent: Intent, output: bytes) -> Call:
+        """Encode `retry`."""
+
+    @abc.abstractmethod
+    def settle_call(
+        self, receipt: Receipt, payouts: Sequence[Payout], signatures: Sequence[bytes]
+    ) -> Call:
+        """Encode `settle`."""
+
+    @abc.abstractmethod
+    def refund_call(self, intent_id: bytes) -> Call:
+        """Encode `refund`."""
+
+    @abc.abstractmethod
+    def withdraw_call(self) -> Call:
+        """Encode `withdraw`."""
+
+    @abc.abstractmethod
+    def rotate_call(
+        self, rotation: Rotation, signers: Sequence[bytes], signatures: Sequence[bytes]
+    ) -> Call:
+        """Encode `rotate`."""
+
+    # Sending: estimate, build, journal, broadcast, advance until it ends
+
+    @abc.abstractmethod
+    async def estimate(self, call: Call) -> Estimate:
+        """Simulate a call at the newest block. Raises `Refuse` with the hub's reason if it reverts."""
+
+    @abc.abstractmethod
+    async def open_lane(self, lane: bytes | None) -> bytes:
+        """Reconcile the journalled lane (None: none yet) with the chain; the lane to go on with."""
+
+    @abc.abstractmethod
+    def build(self, call: Call, estimate: Estimate, lane: bytes) -> Built:
+        """Take the lane's next nonce and sign. Pure: no I/O, so no other build can come between.
+
+        The daemon enqueues the journal's write before it yields to the event loop: nonces are
+        journalled in their order, and a crash leaves no hole.
+        """
+
+    @abc.abstractmethod
+    async def broadcast(self, raw: bytes) -> None:
+        """Send one signed transaction. A node that knows it already is success."""
+
+    @abc.abstractmethod
+    async def advance(self, state: bytes) -> Step:
+        """Read what became of a transaction and decide what follows: wait, send again, or the end."""

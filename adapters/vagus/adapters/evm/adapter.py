@@ -1,0 +1,252 @@
+"""EVM chains behind the contract of a chain adapter."""
+
+import contextlib
+from collections.abc import Sequence
+from types import TracebackType
+from typing import ClassVar, Self
+
+import aiohttp
+import structlog
+from typing_extensions import override
+
+from vagus.adapters.background import background
+from vagus.adapters.base import (
+    Block,
+    Built,
+    Call,
+    ChainAdapter,
+    ChainEvent,
+    Cursor,
+    Delivery,
+    Estimate,
+    EventFilter,
+    Heads,
+    HubState,
+    IntentState,
+    Question,
+    Requested,
+    Step,
+)
+from vagus.adapters.evm import hub
+from vagus.adapters.evm.blocks import read_logs
+from vagus.adapters.evm.config import EvmConfig
+from vagus.adapters.evm.heads import HeadTracker
+from vagus.adapters.evm.reader import IntentReader
+from vagus.adapters.evm.rpc import Rpc
+from vagus.adapters.evm.sender import Sender
+from vagus.adapters.evm.views import HubViews
+from vagus.adapters.evm.wallet import Wallet
+from vagus.protocol import (
+    Attestation,
+    Intent,
+    Payout,
+    Receipt,
+    Retry,
+    Rotation,
+    hub_id,
+    keccak256,
+    pack_address,
+)
+
+__all__ = ["EvmAdapter"]
+
+log = structlog.get_logger(__name__)
+
+
+class EvmAdapter(ChainAdapter):
+    """One EVM chain: one endpoint, one hub, one account.
+
+    Made from its configuration alone; `wallet` stands in for the configured keystore. Without
+    either it reads, and every call that needs an account raises `Refuse`. Raises `WalletError`.
+    """
+
+    Config: ClassVar[type[EvmConfig]] = EvmConfig
+
+    def __init__(self, config: EvmConfig, wallet: Wallet | None = None) -> None:
+        if wallet is None and config.keystore is not None and config.password_file is not None:
+            wallet = Wallet.load(config.keystore, config.password_file)
+        self.chain = config.id
+        self.hub = str(config.account)
+        self.hub_id = hub_id(self.hub)
+        self.account = wallet.account if wallet else bytes(32)
+        self.lane = f"{self.chain}:0x{self.account[12:].hex()}"
+        self._config = config
+        self._address = config.account.address
+        self._rpc = Rpc(config.rpc, config.timeout, config.max_answer)
+        self._tracker = HeadTracker(self._rpc, config)
+        self._views = HubViews(self._rpc, config)
+        self._reader = IntentReader(self._rpc, self._views, config)
+        self._sender = Sender(self._rpc, self._tracker, config, wallet)
+        self._stack = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(self._rpc)
+            try:
+                await self._tracker.check_chain()
+            except Retry as error:
+                log.warning("chain.unreachable", chain=self.chain, reason=error.reason)
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+            tasks = {
+                f"{self.chain} heads": self._tracker.poll(),
+                f"{self.chain} wake": self._tracker.wake(session),
+            }
+            await stack.enter_async_context(background(**tasks))
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stack.__aexit__(kind, error, trace)
+
+    # The head
+
+    @property
+    @override
+    def heads(self) -> Heads | None:
+        return self._tracker.heads
+
+    @property
+    @override
+    def healthy(self) -> bool:
+        return self._tracker.healthy
+
+    @override
+    async def next_heads(self, seen: Heads | None) -> Heads:
+        return await self._tracker.next(seen)
+
+    # What is asked on this chain
+
+    @override
+    async def start(self) -> Cursor:
+        return await self._reader.start(self._final())
+
+    @override
+    async def intents(self, cursor: Cursor, until: Block) -> tuple[list[Requested], Cursor]:
+        return await self._reader.intents(cursor, until)
+
+    @override
+    async def requested(self, tx_id: str) -> list[Requested]:
+        return await self._reader.requested(tx_id)
+
+    @override
+    async def events(self, wanted: EventFilter, first: int, last: int) -> list[ChainEvent]:
+        """Read any contract's events.
+
+        `wanted.event` is a canonical signature; no count exists to hold an answer against, so a
+        reader that must be sure asks several endpoints.
+        """
+        topic = keccak256(wanted.event.encode())
+        address = wanted.address.lower()
+        pack_address(self.chain, address)
+        found: list[ChainEvent] = []
+        for low in range(first, last + 1, self._config.max_log_range):
+            high = min(last, low + self._config.max_log_range - 1)
+            found += await read_logs(self._rpc, address, topic, low, high)
+        return found
+
+    # The hub's state, at finality
+
+    @override
+    async def hub_state(self) -> HubState:
+        final = self._final()
+        config = await self._views.config(final)
+        committee = await self._views.committee(final)
+        return HubState(
+            at=final,
+            next_seq=config.next_seq,
+            current=committee.current,
+            min_fee=config.min_fee,
+            min_ttl=config.min_ttl,
+            max_ttl=config.max_ttl,
+            grace=config.grace,
+            max_callback_gas=config.max_callback_gas,
+            paused=config.paused,
+        )
+
+    @override
+    async def intent_state(self, intent_id: bytes) -> IntentState:
+        return await self._views.intent_state(intent_id, self._final())
+
+    @override
+    async def delivery(self, intent_id: bytes) -> Delivery | None:
+        return await self._views.delivery(intent_id, self._final())
+
+    @override
+    async def credit(self, account: bytes) -> int:
+        return await self._views.credit(account, self._final())
+
+    @override
+    async def balance(self) -> int:
+        return await self._sender.balance()
+
+    # Calls
+
+    @override
+    def request_call(self, question: Question) -> Call:
+        return self._call(hub.encode_request(question), question.fee)
+
+    @override
+    def deliver_call(
+        self, intent: Intent, attestation: Attestation, output: bytes, signatures: Sequence[bytes]
+    ) -> Call:
+        return self._call(hub.encode_deliver(intent, attestation, output, signatures))
+
+    @override
+    def retry_call(self, intent: Intent, output: bytes) -> Call:
+        return self._call(hub.encode_retry(intent, output))
+
+    @override
+    def settle_call(
+        self, receipt: Receipt, payouts: Sequence[Payout], signatures: Sequence[bytes]
+    ) -> Call:
+        return self._call(hub.encode_settle(receipt, payouts, signatures))
+
+    @override
+    def refund_call(self, intent_id: bytes) -> Call:
+        return self._call(hub.encode_refund(intent_id))
+
+    @override
+    def withdraw_call(self) -> Call:
+        return self._call(hub.encode_withdraw())
+
+    @override
+    def rotate_call(
+        self, rotation: Rotation, signers: Sequence[bytes], signatures: Sequence[bytes]
+    ) -> Call:
+        return self._call(hub.encode_rotate(rotation, signers, signatures))
+
+    # Sending
+
+    @override
+    async def estimate(self, call: Call) -> Estimate:
+        return await self._sender.estimate(call)
+
+    @override
+    async def open_lane(self, lane: bytes | None) -> bytes:
+        return await self._sender.open_lane(lane)
+
+    @override
+    def build(self, call: Call, estimate: Estimate, lane: bytes) -> Built:
+        return self._sender.build(call, estimate, lane)
+
+    @override
+    async def broadcast(self, raw: bytes) -> None:
+        await self._sender.broadcast(raw)
+
+    @override
+    async def advance(self, state: bytes) -> Step:
+        return await self._sender.advance(state)
+
+    def _call(self, data: bytes, value: int = 0) -> Call:
+        return Call(self._address, data, value)
+
+    def _final(self) -> Block:
+        heads = self._tracker.heads
+        if heads is None:
+            raise Retry(f"{self._rpc.name} has not answered yet")
+        return heads.final

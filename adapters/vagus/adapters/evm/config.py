@@ -1,0 +1,104 @@
+"""The configuration of an EVM chain."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SecretStr,
+    model_validator,
+)
+
+from vagus.protocol import Account, caip2
+
+__all__ = ["EvmConfig", "endpoint_name"]
+
+GWEI = 10**9
+
+
+def endpoint_name(url: SecretStr) -> str:
+    """Return what may be shown of an endpoint: an API key may stand in the rest of it."""
+    parts = urlsplit(url.get_secret_value())
+    return f"{parts.scheme}://{parts.hostname}"
+
+
+def _url(*schemes: str) -> AfterValidator:
+    def check(url: SecretStr) -> SecretStr:
+        try:
+            parts = urlsplit(url.get_secret_value())
+            known = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            known = False
+        if not known:
+            raise ValueError(f"must be a URL that begins with {' or '.join(schemes)}://")
+        return url
+
+    return AfterValidator(check)
+
+
+def _chain(text: str) -> str:
+    if not caip2(text).startswith("eip155:"):
+        raise ValueError("must be an EVM chain, such as eip155:1")
+    return text
+
+
+class EvmConfig(BaseModel):
+    """One EVM chain, one endpoint and one account."""
+
+    # A URL may hold an API key: no error repeats what was given.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    id: Annotated[str, AfterValidator(_chain)]
+    """The chain, as CAIP-2."""
+    hub: str
+    """The hub on it, as CAIP-10; an address in any case."""
+    rpc: Annotated[SecretStr, _url("http", "https")]
+    """The JSON-RPC endpoint."""
+    ws: Annotated[SecretStr, _url("ws", "wss")] | None = None
+    """A websocket endpoint, which only wakes the reader; without one the chain is polled."""
+    finality: Literal["finalized", "safe"] | PositiveInt = "finalized"
+    """The block tag that is final, or how many confirmations are enough."""
+    poll_interval: float = Field(default=2.0, gt=0, le=600)
+    """Seconds between two looks at the head."""
+    timeout: float = Field(default=10.0, gt=0, le=120)
+    """Seconds that an answer may take."""
+    max_answer: int = Field(default=32 << 20, ge=1 << 20)
+    """Bytes of an answer; a longer one is no answer."""
+    max_log_range: int = Field(default=2_000, ge=1)
+    """Blocks that one eth_getLogs asks for at most."""
+    keystore: Path | None = None
+    """The encrypted key (V3) of the account that pays; without one nothing can be sent."""
+    password_file: Path | None = None
+    """The file with the keystore's password."""
+    max_fee_per_gas: PositiveInt = 500 * GWEI
+    """The most that a transaction may pay for a unit of gas, in wei; bumps stop there."""
+    max_priority_fee_per_gas: PositiveInt = 50 * GWEI
+    """The most of it that may go to the block's builder, in wei."""
+    max_gas: PositiveInt = 16_000_000
+    """The most gas of a transaction (EIP-7825 allows 2**24)."""
+    replace_after: PositiveInt = 3
+    """Blocks without inclusion after which a transaction is replaced by a dearer one."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.keystore is None) != (self.password_file is None):
+            raise ValueError("keystore and password_file go together")
+        hub = self.account
+        if hub.chain != self.id:
+            raise ValueError(f"hub is on {hub.chain}, and the chain is {self.id}")
+        return self
+
+    @property
+    def account(self) -> Account:
+        """The hub's CAIP-10 account, in lower case as its id has it."""
+        return Account.parse(self.hub.lower())
+
+    @property
+    def chain_id(self) -> int:
+        """EIP-155's chain id."""
+        return int(self.id.removeprefix("eip155:"))

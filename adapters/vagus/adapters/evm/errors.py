@@ -1,0 +1,112 @@
+"""What can go wrong with an EVM node, mapped to what the daemon does about it.
+
+    Retry
+     ├─ Unreachable   no answer: a broken connection, a timeout, HTTP 429 or 5xx
+     ├─ BadAnswer     an answer that says nothing about the chain: malformed, oversized, contradictory
+     └─ NodeError     a JSON-RPC error (code, message, data), where nothing better is known
+    Refuse
+     └─ Rejected, AlreadyDone   the hub reverted (vagus.adapters.base)
+    Halt              the node serves another chain, or a final block changed
+
+`WalletError` is for the operator: a key file that cannot be used, and what to do.
+"""
+
+import msgspec
+
+from vagus.adapters.base import AlreadyDone, Rejected
+from vagus.protocol import Refuse, Retry, VagusError
+
+__all__ = [
+    "BadAnswer",
+    "NodeError",
+    "Unreachable",
+    "WalletError",
+    "is_known_transaction",
+    "printable",
+    "refusal",
+    "revert_reason",
+]
+
+_MAX_TEXT = 200
+_ERROR_SELECTOR = bytes.fromhex("08c379a0")  # Error(string)
+_PANIC_SELECTOR = bytes.fromhex("4e487b71")  # Panic(uint256)
+# What the hub says when somebody was here before.
+_DONE = frozenset(
+    {"already delivered", "intent not open", "no failed callback", "not the next epoch"}
+)
+# JSON-RPC has no code for these: texts of geth, nethermind, besu, erigon, reth and anvil.
+_KNOWN = (
+    "already known",
+    "already imported",
+    "already in mempool",
+    "alreadyknown",
+    "known transaction",
+    "nonce too low",
+    "oldnonce",
+    "nonce is too low",
+)
+_REVERTED = ("revert", "vm execution error")
+
+
+class Unreachable(Retry):
+    """The node did not answer."""
+
+
+class BadAnswer(Retry):
+    """The node answered something that cannot be believed."""
+
+
+class NodeError(Retry):
+    """The node answered with a JSON-RPC error; `data` is its raw JSON."""
+
+    def __init__(self, code: int, message: str, data: bytes = b"", after: float = 1.0) -> None:
+        super().__init__(f"the node says: {message} ({code})", after)
+        self.code = code
+        self.message = message
+        self.data = data
+
+
+class WalletError(VagusError):
+    """A key or password file that cannot be used; the message says what to do."""
+
+
+def printable(text: str) -> str:
+    """Cut a stranger's text to one printable line of at most 200 characters."""
+    line = "".join(letter if letter.isprintable() else " " for letter in text[: _MAX_TEXT + 1])
+    return line if len(line) <= _MAX_TEXT else line[: _MAX_TEXT - 1] + "…"
+
+
+def is_known_transaction(error: NodeError) -> bool:
+    """Whether a node rejects a transaction because it, or its nonce, is in already."""
+    text = error.message.lower()
+    return any(known in text for known in _KNOWN)
+
+
+def refusal(error: NodeError) -> Refuse | None:
+    """What a simulation's error means for the call: None if the call did not revert."""
+    data = _revert_data(error.data)
+    if data is None and not any(word in error.message.lower() for word in _REVERTED):
+        return None
+    reason = revert_reason(data or b"") or error.message
+    return AlreadyDone(reason) if reason in _DONE else Rejected(reason)
+
+
+def revert_reason(data: bytes) -> str | None:
+    """Decode Solidity's `Error(string)` and `Panic(uint256)`; None for anything else."""
+    if data[:4] == _PANIC_SELECTOR and len(data) == 36:
+        return f"panic 0x{int.from_bytes(data[4:], 'big'):02x}"
+    if data[:4] != _ERROR_SELECTOR or len(data) < 68:
+        return None
+    size = int.from_bytes(data[36:68], "big")
+    if int.from_bytes(data[4:36], "big") != 32 or size > len(data) - 68:
+        return None
+    return printable(data[68 : 68 + size].decode("utf-8", errors="replace"))
+
+
+def _revert_data(raw: bytes) -> bytes | None:
+    """A revert's return data, as most nodes answer it: a hex string in the error's `data`."""
+    try:
+        text = msgspec.json.decode(raw, type=str)
+        return bytes.fromhex(text.removeprefix("0x"))
+    except (msgspec.MsgspecError, ValueError):
+        return None

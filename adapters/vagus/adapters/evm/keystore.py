@@ -1,0 +1,137 @@
+"""Encrypted keys on disk: version 3 of the Web3 Secret Storage definition, which every wallet reads.
+
+A file that anyone but its owner can read is refused: a key that may have leaked is not used.
+Nothing here puts a password or a key into a message, and no frame that raises holds one, so that
+even a traceback that prints local variables shows none.
+"""
+
+import contextlib
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from coincurve import PrivateKey
+from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json
+
+from vagus.adapters.evm.errors import WalletError
+from vagus.protocol import address_of
+
+__all__ = ["create_keystore", "load_keystore", "read_password", "write_secret"]
+
+SCRYPT_N = 1 << 18
+"""scrypt's cost of a keystore: a second and 256 MB to open. A devnet's keys may do with less."""
+
+_MAX_FILE = 65_536
+
+
+def create_keystore(
+    path: Path, password: str, key: PrivateKey | None = None, cost: int = SCRYPT_N
+) -> bytes:
+    """Write a key (a new one by default) as an encrypted file of mode 0600; its 20-byte address.
+
+    The folder is made with mode 0700 if it is missing. Raises `WalletError` if the file exists.
+    """
+    if not password:
+        raise WalletError("an empty password protects no key")
+    key = key or PrivateKey(secrets.token_bytes(32))
+    document = create_keyfile_json(
+        key.secret, password.encode(), version=3, kdf="scrypt", iterations=cost
+    )
+    password = ""
+    write_secret(path, msgspec.json.encode(document))
+    return address_of(key)
+
+
+def load_keystore(path: Path, password: str) -> PrivateKey:
+    """Open an encrypted key. Raises `WalletError`, which names the file and what to do."""
+    document = _document(path)
+    key, fault = _open(document, password.encode())
+    password = ""
+    if key is None:
+        raise WalletError(f"{path}: {fault}")
+    return key
+
+
+def read_password(path: Path) -> str:
+    """Read a password file: one line, guarded like a key."""
+    password = _read_guarded(path).decode("utf-8", errors="replace").rstrip("\r\n")
+    if password:
+        return password
+    raise WalletError(f"{path} is empty: write the keystore's password into it")
+
+
+def write_secret(path: Path, data: bytes) -> None:
+    """Write a new file of mode 0600 at once and for good; never over an existing one."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        # A link, unlike a rename, never replaces: two that create at once cannot lose a key.
+        os.link(scratch, path)
+        _sync_folder(path.parent)
+    except FileExistsError:
+        raise WalletError(f"{path} exists already: a key is never written over") from None
+    except OSError as error:
+        raise WalletError(f"{path} cannot be written: {error.strerror}") from None
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            scratch.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(_read_guarded(path), type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError):
+        raise WalletError(f"{path} is no JSON keystore (version 3)") from None
+
+
+def _open(document: dict[str, Any], password: bytes) -> tuple[PrivateKey | None, str]:
+    """The key, or what is wrong: in words, since an exception would drag its frames along."""
+    try:
+        return PrivateKey(decode_keyfile_json(document, password)), ""
+    except ValueError as error:
+        if "MAC" in str(error):
+            return None, "wrong password"
+        return None, "not a keystore of version 3"
+    except (KeyError, TypeError, AttributeError, NotImplementedError, OverflowError, MemoryError):
+        return None, "not a keystore of version 3"
+
+
+def _read_guarded(path: Path) -> bytes:
+    """Read a file that its owner alone may read, checked on the open file and not on its name."""
+    try:
+        with path.open("rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise WalletError(f"{path} is no regular file")
+            # systemd's credentials belong to root, and only the unit's user can reach them.
+            if found.st_uid not in (os.geteuid(), 0):
+                raise WalletError(
+                    f"{path} belongs to user {found.st_uid}: run chown {os.geteuid()} {path}"
+                )
+            if found.st_mode & 0o077:
+                raise WalletError(
+                    f"{path} has mode {stat.S_IMODE(found.st_mode):04o}, so others can read it: "
+                    f"run chmod 600 {path}"
+                )
+            data = file.read(_MAX_FILE + 1)
+    except OSError as error:
+        raise WalletError(f"{path} cannot be read: {error.strerror}") from None
+    if len(data) > _MAX_FILE:
+        raise WalletError(f"{path} is over {_MAX_FILE} bytes: no key or password file")
+    return data

@@ -1,0 +1,166 @@
+"""JSON-RPC over HTTP: one request, one bounded answer, typed. Never a second try.
+
+The endpoint's URL may hold an API key: no error and no log repeats it, not even where the node
+does.
+"""
+
+import itertools
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import parse_qsl, urlsplit
+
+import aiohttp
+import msgspec
+from pydantic import SecretStr
+
+from vagus.adapters.evm.codec import data_bytes, hash_bytes, quantity
+from vagus.adapters.evm.config import endpoint_name
+from vagus.adapters.evm.errors import BadAnswer, NodeError, Unreachable, printable
+from vagus.protocol import Halt
+
+__all__ = ["Rpc"]
+
+T = TypeVar("T")
+_CHUNK = 1 << 16
+_MAX_RETRY_AFTER = 60.0
+# Shorter parts of a URL are words such as "v3", which occur in any message.
+_SECRET_LENGTH = 8
+
+
+class _Error(msgspec.Struct):
+    code: int
+    message: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _Answer(msgspec.Struct):
+    id: int | None
+    result: msgspec.Raw = msgspec.Raw(b"")
+    error: _Error | None = None
+
+
+_answers = msgspec.json.Decoder(_Answer)
+_text = msgspec.json.Decoder(str)
+
+
+class Rpc:
+    """One endpoint, as an async context manager.
+
+    `halted` is set once for all when the node turns out to serve another chain: from then on every
+    call raises it.
+    """
+
+    def __init__(self, url: SecretStr, timeout: float, max_answer: int) -> None:
+        self.name = endpoint_name(url)
+        """What may be shown of the endpoint."""
+        self.halted: Halt | None = None
+        self._url = url
+        self._timeout = timeout
+        self._max_answer = max_answer
+        self._ids = itertools.count(1)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=self._timeout),
+            # Nothing is unpacked: a small answer cannot grow in memory.
+            headers={"Content-Type": "application/json", "Accept-Encoding": "identity"},
+            auto_decompress=False,
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def call(self, method: str, params: list[object], decoder: msgspec.json.Decoder[T]) -> T:
+        """Call a method; its result as the decoder's type.
+
+        Raises `Unreachable`, `BadAnswer`, `NodeError` (all `Retry`) or the `Halt` in `halted`.
+        """
+        if self.halted is not None:
+            raise self.halted
+        number = next(self._ids)
+        request = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+        body = await self._post(method, msgspec.json.encode(request))
+        answer = self._decode(method, body, _answers)
+        if answer.error is not None:
+            message = self._shown(answer.error.message)
+            raise NodeError(answer.error.code, message, bytes(answer.error.data))
+        if answer.id != number:
+            raise BadAnswer(f"{self.name}: {method} was answered for another request")
+        return self._decode(method, bytes(answer.result), decoder)
+
+    async def quantity(self, method: str, params: list[object]) -> int:
+        """Call a method whose result is a QUANTITY."""
+        text = await self.call(method, params, _text)
+        try:
+            return quantity(text)
+        except ValueError as error:
+            raise BadAnswer(f"{self.name}: {method}: {error}") from None
+
+    async def data(self, method: str, params: list[object]) -> bytes:
+        """Call a method whose result is DATA."""
+        text = await self.call(method, params, _text)
+        try:
+            return data_bytes(text)
+        except ValueError as error:
+            raise BadAnswer(f"{self.name}: {method}: {error}") from None
+
+    async def hash(self, method: str, params: list[object]) -> bytes:
+        """Call a method whose result is DATA of 32 bytes."""
+        text = await self.call(method, params, _text)
+        try:
+            return hash_bytes(text)
+        except ValueError as error:
+            raise BadAnswer(f"{self.name}: {method}: {error}") from None
+
+    async def _post(self, method: str, request: bytes) -> bytes:
+        if self._session is None:
+            raise RuntimeError("the adapter is used outside of its async with")
+        url = self._url.get_secret_value()
+        try:
+            async with self._session.post(url, data=request, allow_redirects=False) as response:
+                if response.status == 429 or response.status >= 500:
+                    after = _retry_after(response.headers.get("Retry-After", ""))
+                    raise Unreachable(f"{self.name}: {method}: HTTP {response.status}", after)
+                body = bytearray()
+                async for chunk in response.content.iter_chunked(_CHUNK):
+                    body += chunk
+                    if len(body) > self._max_answer:
+                        raise BadAnswer(
+                            f"{self.name}: {method}: an answer over {self._max_answer} bytes"
+                        )
+                if response.status != 200 and not body.startswith(b"{"):
+                    raise Unreachable(f"{self.name}: {method}: HTTP {response.status}", 10)
+                return bytes(body)
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            # Its text and its frames may hold the URL.
+            fault = type(error).__name__
+        raise Unreachable(f"{self.name}: {method}: {fault}")
+
+    def _decode(self, method: str, body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+        try:
+            return decoder.decode(body)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+            fault = printable(str(error))
+        raise BadAnswer(f"{self.name}: {method}: {fault}")
+
+    def _shown(self, text: str) -> str:
+        parts = urlsplit(self._url.get_secret_value())
+        secrets = [*parts.path.split("/"), parts.username or "", parts.password or ""]
+        secrets += [value for _, value in parse_qsl(parts.query)]
+        for secret in secrets:
+            if len(secret) >= _SECRET_LENGTH:
+                text = text.replace(secret, "…")
+        return printable(text)
+
+
+def _retry_after(header: str) -> float:
+    """HTTP's Retry-After in seconds (RFC 9110, 10.2.3), within bounds; a date counts as none."""
+    return min(float(header), _MAX_RETRY_AFTER) if header.isascii() and header.isdigit() else 1.0

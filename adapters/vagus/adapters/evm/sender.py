@@ -1,0 +1,229 @@
+"""Sending on an EVM chain: one lane of nonces, and the state machine of a transaction.
+
+A transaction's state is the newest signed bytes and every attempt's hash and height: nothing is
+taken from memory, so a node that starts again goes on where the journal stands. All attempts have
+one nonce, so at most one of them is ever included.
+"""
+
+import dataclasses
+
+import msgspec
+import structlog
+
+from vagus.adapters.base import Block, Built, Call, Estimate, Heads, Step, TxStage
+from vagus.adapters.evm.blocks import Inclusion, read_header, read_inclusion
+from vagus.adapters.evm.config import EvmConfig
+from vagus.adapters.evm.errors import (
+    BadAnswer,
+    NodeError,
+    is_known_transaction,
+    refusal,
+)
+from vagus.adapters.evm.heads import HeadTracker
+from vagus.adapters.evm.rpc import Rpc
+from vagus.adapters.evm.tx import EvmTx, tx_hash
+from vagus.adapters.evm.views import at_block
+from vagus.adapters.evm.wallet import Wallet
+from vagus.protocol import Refuse, Retry
+
+__all__ = ["Sender"]
+
+_MAX_ATTEMPTS = 32
+_LANE_SIZE = 8
+# What a hub's reason says about now and not about the call.
+_PASSING = frozenset({"paused"})
+
+log = structlog.get_logger(__name__)
+
+
+class _Attempt(msgspec.Struct, frozen=True, array_like=True):
+    hash: bytes
+    height: int
+
+
+class _State(msgspec.Struct, frozen=True, array_like=True):
+    raw: bytes
+    attempts: list[_Attempt]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_states = msgspec.msgpack.Decoder(_State)
+
+
+class Sender:
+    """One account's transactions."""
+
+    def __init__(
+        self, rpc: Rpc, tracker: HeadTracker, config: EvmConfig, wallet: Wallet | None
+    ) -> None:
+        self._rpc = rpc
+        self._tracker = tracker
+        self._config = config
+        self._wallet = wallet
+        self._tip = (-1, 0)
+
+    async def balance(self) -> int:
+        """Read what the account has, in wei."""
+        return await self._rpc.quantity("eth_getBalance", [self._from(), "latest"])
+
+    async def estimate(self, call: Call) -> Estimate:
+        """Simulate at the newest block; see `ChainAdapter.estimate`."""
+        request = {
+            "from": self._from(),
+            "to": call.to,
+            "value": hex(call.value),
+            "data": "0x" + call.data.hex(),
+        }
+        try:
+            gas = await self._rpc.quantity("eth_estimateGas", [request, "latest"])
+        except NodeError as error:
+            refused = refusal(error)
+            if refused is None:
+                raise
+            if refused.reason in _PASSING:
+                raise Retry(f"the hub says: {refused.reason}", 30) from None
+            raise refused from None
+        if gas > self._config.max_gas:
+            raise Refuse(f"the call needs {gas} gas, over max_gas {self._config.max_gas}")
+        max_fee, tip = await self._fees()
+        # A later state may cost a little more than the simulated one.
+        return Estimate(min(gas + gas // 5, self._config.max_gas), max_fee, tip)
+
+    async def open_lane(self, lane: bytes | None) -> bytes:
+        """Go on behind the journalled nonces, or behind what the chain has seen if that is more.
+
+        Pending transactions that the journal does not know count for nothing: they may never be
+        included, and a nonce behind them would wait for ever.
+        """
+        used = await self._rpc.quantity("eth_getTransactionCount", [self._from(), "latest"])
+        return _lane(used if lane is None else max(used, _nonce(lane)))
+
+    def build(self, call: Call, estimate: Estimate, lane: bytes) -> Built:
+        """Take the lane's nonce and sign; see `ChainAdapter.build`."""
+        nonce = _nonce(lane)
+        tx = EvmTx(
+            chain_id=self._config.chain_id,
+            nonce=nonce,
+            tip=estimate.tip,
+            max_fee=estimate.max_fee,
+            gas=estimate.gas,
+            to=bytes.fromhex(call.to.removeprefix("0x")),
+            value=call.value,
+            data=call.data,
+        )
+        raw = self._signer().sign(tx)
+        heads = self._tracker.heads
+        attempt = _Attempt(tx_hash(raw), heads.latest.height if heads else 0)
+        state = _encoder.encode(_State(raw, [attempt]))
+        return Built(_lane(nonce + 1), state, _name(attempt.hash))
+
+    async def broadcast(self, raw: bytes) -> None:
+        """Send signed bytes; a node that has them, or has used their nonce, is success."""
+        try:
+            found = await self._rpc.hash("eth_sendRawTransaction", ["0x" + raw.hex()])
+        except NodeError as error:
+            # Whether the nonce was used by this transaction, `advance` finds out.
+            if is_known_transaction(error):
+                return
+            raise
+        if found != tx_hash(raw):
+            raise BadAnswer(f"{self._rpc.name}: another transaction's hash came back")
+
+    async def advance(self, state: bytes) -> Step:
+        """Read what became of a transaction; see `ChainAdapter.advance`."""
+        known = _states.decode(state)
+        tx = EvmTx.decode(known.raw)
+        newest = _name(known.attempts[-1].hash)
+        # The heads before all reads: what is final in them was included before the receipts were asked for.
+        heads = self._heads()
+        for attempt in reversed(known.attempts):
+            inclusion = await read_inclusion(self._rpc, attempt.hash)
+            if inclusion is not None:
+                stage = await self._stage(inclusion, heads.final)
+                return Step(stage, state, _name(attempt.hash))
+        used = await self._count("latest")
+        if used > tx.nonce:
+            if await self._count(at_block(heads.final)) > tx.nonce:
+                return Step(TxStage.LOST, state, newest)
+            return Step(TxStage.BROADCAST, state, newest)
+        if used == tx.nonce and self._is_stuck(known, heads):
+            dearer = await self._replacement(tx)
+            if dearer is not None and len(known.attempts) < _MAX_ATTEMPTS:
+                return self._replace(known, dearer, heads)
+        return Step(TxStage.BROADCAST, state, newest, (known.raw,))
+
+    async def _stage(self, inclusion: Inclusion, final: Block) -> TxStage:
+        if inclusion.height > final.height:
+            return TxStage.INCLUDED
+        header = await read_header(self._rpc, inclusion.height)
+        if header is None or header.block.hash != inclusion.block_hash:
+            raise BadAnswer(f"{self._rpc.name}: a receipt in no block of the chain")
+        return TxStage.FINAL if inclusion.success else TxStage.REVERTED
+
+    def _is_stuck(self, known: _State, heads: Heads) -> bool:
+        return heads.latest.height - known.attempts[-1].height >= self._config.replace_after
+
+    async def _replacement(self, tx: EvmTx) -> EvmTx | None:
+        """The same transaction at fees that every node takes as a replacement; None over the cap."""
+        try:
+            max_fee, tip = await self._fees()
+        except _FeesOverCap:
+            return None
+        # Nodes ask for 10 % more, some for 12.5 %, of both fees.
+        tip = max(tip, tx.tip + tx.tip // 8 + 1)
+        max_fee = max(max_fee, tx.max_fee + tx.max_fee // 8 + 1, tip)
+        if max_fee > self._config.max_fee_per_gas or tip > self._config.max_priority_fee_per_gas:
+            log.warning("tx.at_fee_cap", chain=self._config.id, nonce=tx.nonce, max_fee=tx.max_fee)
+            return None
+        return dataclasses.replace(tx, max_fee=max_fee, tip=tip)
+
+    def _replace(self, known: _State, tx: EvmTx, heads: Heads) -> Step:
+        raw = self._signer().sign(tx)
+        attempt = _Attempt(tx_hash(raw), heads.latest.height)
+        state = _encoder.encode(_State(raw, [*known.attempts, attempt]))
+        return Step(TxStage.BROADCAST, state, _name(attempt.hash), (raw,))
+
+    async def _fees(self) -> tuple[int, int]:
+        """The fees that the chain asks now: twice the base fee lasts for six full blocks."""
+        height = self._heads().latest.height
+        if self._tip[0] != height:
+            tip = await self._rpc.quantity("eth_maxPriorityFeePerGas", [])
+            self._tip = (height, min(tip, self._config.max_priority_fee_per_gas))
+        base, tip, cap = self._tracker.base_fee, self._tip[1], self._config.max_fee_per_gas
+        if base + tip > cap:
+            raise _FeesOverCap(f"gas costs {base + tip} wei, over max_fee_per_gas {cap}", 10)
+        return min(2 * base + tip, cap), tip
+
+    async def _count(self, block: object) -> int:
+        return await self._rpc.quantity("eth_getTransactionCount", [self._from(), block])
+
+    def _heads(self) -> Heads:
+        if self._tracker.heads is None:
+            raise Retry(f"{self._rpc.name} has not answered yet")
+        return self._tracker.heads
+
+    def _signer(self) -> Wallet:
+        if self._wallet is None:
+            raise Refuse(f"{self._config.id} has no keystore in the configuration: nothing is sent")
+        return self._wallet
+
+    def _from(self) -> str:
+        return _name(self._signer().address)
+
+
+class _FeesOverCap(Retry):
+    """The chain asks more than the configuration allows."""
+
+
+def _name(data: bytes) -> str:
+    return "0x" + data.hex()
+
+
+def _lane(nonce: int) -> bytes:
+    return nonce.to_bytes(_LANE_SIZE, "big")
+
+
+def _nonce(lane: bytes) -> int:
+    if len(lane) != _LANE_SIZE:
+        raise ValueError(f"a lane is {_LANE_SIZE} bytes, not {len(lane)}")
+    return int.from_bytes(lane, "big")

@@ -1,0 +1,68 @@
+"""The hub's views, read at a block that is named by its hash (EIP-1898).
+
+By hash and not by height: every field of an answer is then of one state, a reorg is an error and
+not another answer, and several endpoints can be compared to the byte. There is no way back to
+heights: a node without EIP-1898 (all current clients have it) answers with an error.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from vagus.adapters.base import Block, Delivery, IntentState
+from vagus.adapters.evm import hub
+from vagus.adapters.evm.config import EvmConfig
+from vagus.adapters.evm.errors import BadAnswer
+from vagus.adapters.evm.rpc import Rpc
+from vagus.protocol import Halt, hub_id
+
+__all__ = ["HubViews", "at_block"]
+
+T = TypeVar("T")
+
+
+def at_block(block: Block) -> dict[str, str]:
+    """Name a block by its hash, as EIP-1898 does."""
+    return {"blockHash": "0x" + block.hash.hex()}
+
+
+class HubViews:
+    """The views of one hub."""
+
+    def __init__(self, rpc: Rpc, config: EvmConfig) -> None:
+        self._rpc = rpc
+        self._chain = config.id
+        self._address = config.account.address
+        self._hub_id = hub_id(str(config.account))
+
+    async def config(self, block: Block) -> hub.HubConfig:
+        """Read the hub's configuration. Raises `Halt` if the contract is another hub."""
+        config = await self._read(hub.CONFIG_CALL, hub.decode_config, block)
+        if config.hub_id != self._hub_id:
+            raise Halt(self._chain, f"the contract {self._address} is another hub")
+        return config
+
+    async def committee(self, block: Block) -> hub.Committee:
+        """Read the signer sets that count."""
+        return await self._read(hub.COMMITTEE_CALL, hub.decode_committee, block)
+
+    async def intent_state(self, intent_id: bytes, block: Block) -> IntentState:
+        """Read what became of an intent that was asked here."""
+        return await self._read(hub.encode_state_of(intent_id), hub.decode_intent_state, block)
+
+    async def delivery(self, intent_id: bytes, block: Block) -> Delivery | None:
+        """Read what was delivered here."""
+        return await self._read(hub.encode_delivery_of(intent_id), hub.decode_delivery, block)
+
+    async def credit(self, account: bytes, block: Block) -> int:
+        """Read what a packed address can withdraw, in wei."""
+        return await self._read(hub.encode_credit_of(account), hub.decode_credit, block)
+
+    async def _read(self, call: bytes, decode: Callable[[bytes], T], block: Block) -> T:
+        request = {"to": self._address, "data": "0x" + call.hex()}
+        data = await self._rpc.data("eth_call", [request, at_block(block)])
+        if not data:
+            raise BadAnswer(f"{self._rpc.name}: no hub at {self._address} in block {block.height}")
+        try:
+            return decode(data)
+        except ValueError as error:
+            raise BadAnswer(f"{self._rpc.name}: the hub's answer: {error}") from None

@@ -1,0 +1,31 @@
+"""One run of an agent, from payload bytes to output bytes: what the node calls."""
+
+import asyncio
+import traceback
+
+from vagus.agents.base import Agent
+from vagus.agents.context import Context
+from vagus.protocol import Halt, Refuse, Retry
+
+__all__ = ["execute"]
+
+
+async def execute(agent: Agent, ctx: Context, payload: bytes) -> bytes:
+    """Decode, run within the context's deadline, encode.
+
+    Raises Refuse, Retry (also at the deadline) and Halt, whatever the agent does. A defect of the
+    agent is a Refuse; its type and place are logged, its message is not: it may quote the payload.
+    """
+    try:
+        async with asyncio.timeout_at(ctx.deadline):
+            return agent.encode(await agent.run(ctx, agent.decode(payload)))
+    except (Retry, Refuse, Halt):
+        raise
+    except TimeoutError:
+        raise Retry(f"{ctx.agent_id} did not finish in its time") from None
+    except Exception as error:  # noqa: BLE001 - a plugin's defect must not stop the node
+        kind = type(error).__name__
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{last.filename}:{last.lineno}"
+        ctx.log.error("agent failed", error=kind, at=where)  # noqa: TRY400 - a traceback quotes the payload
+        raise Refuse(f"{ctx.agent_id} failed: {kind}") from None

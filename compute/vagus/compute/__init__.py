@@ -1,0 +1,39 @@
+"""Models and the places that run them. `vagus.compute.base` is the contract of a backend."""
+
+from vagus.compute.base import (
+    Alternative,
+    Answer,
+    Backend,
+    Completion,
+    Delta,
+    Message,
+    Model,
+    Times,
+    Token,
+)
+from vagus.compute.config import BackendConfig, Label
+from vagus.compute.plugins import Plugin
+from vagus.compute.price import Price, PriceConfig, Usage
+from vagus.compute.registry import backend_class, backend_config, backend_kinds, make_backend
+
+__all__ = [
+    "Alternative",
+    "Answer",
+    "Backend",
+    "BackendConfig",
+    "Completion",
+    "Delta",
+    "Label",
+    "Message",
+    "Model",
+    "Plugin",
+    "Price",
+    "PriceConfig",
+    "Times",
+    "Token",
+    "Usage",
+    "backend_class",
+    "backend_config",
+    "backend_kinds",
+    "make_backend",
+]

@@ -1,0 +1,57 @@
+"""What tokens cost: usage as counted by a backend, prices as its operator wrote them."""
+
+from decimal import ROUND_CEILING, Context, Decimal
+from typing import Annotated, NamedTuple
+
+import msgspec
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+__all__ = ["Price", "PriceConfig", "Usage"]
+
+# Enough for 36 digits of price and 10 of tokens without rounding on the way.
+EXACT = Context(prec=60)
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens that a backend says it read and wrote."""
+
+    prompt: int
+    completion: int
+
+
+class Price(NamedTuple):
+    """The fee coin's smallest unit per 1,000,000 tokens read and written."""
+
+    input: Decimal = Decimal(0)
+    output: Decimal = Decimal(0)
+
+    def cost(self, usage: Usage) -> int:
+        """Return what a usage costs in the coin's smallest unit, rounded up."""
+        read = EXACT.multiply(self.input, Decimal(usage.prompt))
+        written = EXACT.multiply(self.output, Decimal(usage.completion))
+        millionths = EXACT.add(read, written).scaleb(-6, EXACT)
+        return int(millionths.to_integral_value(ROUND_CEILING))
+
+
+def _no_float(value: object) -> object:
+    if isinstance(value, float):
+        raise ValueError(f'write the price as a string, "{value}": binary floats round')  # noqa: TRY004 - pydantic reports ValueError only
+    return value
+
+
+Amount = Annotated[
+    Decimal, BeforeValidator(_no_float), Field(ge=0, max_digits=36, decimal_places=18)
+]
+
+
+class PriceConfig(BaseModel):
+    """A price in a config file: decimal strings, smallest unit per 1,000,000 tokens."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: Amount = Decimal(0)
+    output: Amount = Decimal(0)
+
+    def price(self) -> Price:
+        """Return it as the hot path uses it."""
+        return Price(self.input, self.output)

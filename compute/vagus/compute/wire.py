@@ -1,0 +1,239 @@
+"""OpenAI's chat completions as JSON: requests out, answers in, nothing of HTTP.
+
+Source: the OpenAI API reference, "Chat", as llama.cpp and vLLM serve it. What comes in was written
+by a stranger: types and lengths are checked, and the counted tokens against what is possible.
+"""
+
+from typing import Annotated, NoReturn, TypeVar
+
+import msgspec
+
+from vagus.compute.base import Alternative, Answer, Completion, Delta, Times, Token
+from vagus.compute.bounds import one_line, prompt_tokens_bound
+from vagus.compute.price import Usage
+from vagus.protocol import Retry
+
+__all__ = ["StreamedAnswer", "decode_answer", "decode_names", "encode_request", "error_text"]
+
+T = TypeVar("T")
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 31)]
+Name = Annotated[str, msgspec.Meta(max_length=256)]
+
+
+class _Alternative(msgspec.Struct):
+    token: str
+    logprob: float
+
+
+class _Token(msgspec.Struct):
+    token: str
+    logprob: float
+    id: int | None = None
+    top_logprobs: list[_Alternative] = []
+
+
+class _Logprobs(msgspec.Struct):
+    content: list[_Token] | None = None
+
+
+class _Message(msgspec.Struct):
+    content: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Message
+    finish_reason: Name
+    logprobs: _Logprobs | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: Count
+    completion_tokens: Count
+
+
+class _Body(msgspec.Struct):
+    choices: Annotated[list[_Choice], msgspec.Meta(min_length=1, max_length=1)]
+    usage: _Usage
+    model: Name = ""
+
+
+class _Piece(msgspec.Struct):
+    delta: _Message
+    finish_reason: Name | None = None
+    logprobs: _Logprobs | None = None
+
+
+class _Event(msgspec.Struct):
+    choices: Annotated[list[_Piece], msgspec.Meta(max_length=1)]
+    usage: _Usage | None = None
+    model: Name = ""
+
+
+class _Named(msgspec.Struct):
+    id: Name
+
+
+class _Listing(msgspec.Struct):
+    data: Annotated[list[_Named], msgspec.Meta(min_length=1, max_length=1024)]
+
+
+class _Error(msgspec.Struct):
+    message: str = ""
+
+
+class _ErrorBody(msgspec.Struct):
+    error: _Error | str = ""
+
+
+_body = msgspec.json.Decoder(_Body)
+_event = msgspec.json.Decoder(_Event)
+_listing = msgspec.json.Decoder(_Listing)
+_error_body = msgspec.json.Decoder(_ErrorBody)
+_encode = msgspec.json.Encoder().encode
+
+
+def encode_request(request: Completion, served_as: str, *, stream: bool = False) -> bytes:
+    """Return the body of a POST to chat/completions."""
+    body: dict[str, object] = {
+        "model": served_as,
+        "messages": request.messages,
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "seed": request.seed,
+    }
+    if request.stop:
+        body["stop"] = request.stop
+    if request.schema is not None:
+        named = {"name": "answer", "strict": True, "schema": request.schema}
+        body["response_format"] = {"type": "json_schema", "json_schema": named}
+    if request.logprobs is not None:
+        body["logprobs"] = True
+        body["top_logprobs"] = request.logprobs
+    if stream:
+        body["stream"] = True
+        body["stream_options"] = {"include_usage": True}
+    return _encode(body)
+
+
+def decode_answer(data: bytes, request: Completion, times: Times) -> Answer:
+    """Return the answer in a response's body; Retry for anything that is none."""
+    body = _decode(_body, data)
+    choice = body.choices[0]
+    return Answer(
+        text=choice.message.content or "",
+        tokens=_tokens(choice.logprobs, request),
+        usage=_usage(body.usage, request),
+        finish_reason=choice.finish_reason,
+        model=body.model,
+        times=times,
+    )
+
+
+def decode_names(data: bytes) -> tuple[str, ...]:
+    """Return the names in the body of a GET of models, ascending; Retry for anything else."""
+    return tuple(sorted({model.id for model in _decode(_listing, data).data}))
+
+
+def error_text(data: bytes) -> str:
+    """Return what an error's body says, one printable line of at most 200 characters."""
+    try:
+        error = _error_body.decode(data).error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    return one_line(error if isinstance(error, str) else error.message)
+
+
+class StreamedAnswer:
+    """An answer as its server-sent events arrive (WHATWG HTML, section 9.2)."""
+
+    def __init__(self, request: Completion) -> None:
+        self.done = False
+        self._request = request
+        self._rest = b""
+        self._text: list[str] = []
+        self._tokens: list[Token] = []
+        self._usage: _Usage | None = None
+        self._finish: str | None = None
+        self._model = ""
+
+    def feed(self, data: bytes) -> list[Delta]:
+        """Take the next bytes and return the pieces they complete; Retry for broken events."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        deltas = []
+        for line in lines:
+            if not self.done and line.startswith(b"data:"):
+                value = line[5:].strip()
+                if value == b"[DONE]":
+                    self.done = True
+                elif (delta := self._take(value)) is not None:
+                    deltas.append(delta)
+        return deltas
+
+    def answer(self, times: Times) -> Answer:
+        """Return the whole answer after the last event; Retry if the stream was cut."""
+        if self._usage is None or self._finish is None:
+            raise Retry("the stream ended before its answer did")
+        return Answer(
+            text="".join(self._text),
+            tokens=tuple(self._tokens),
+            usage=_usage(self._usage, self._request),
+            finish_reason=self._finish,
+            model=self._model,
+            times=times,
+        )
+
+    def _take(self, value: bytes) -> Delta | None:
+        event = _decode(_event, value)
+        self._usage = event.usage or self._usage
+        self._model = event.model or self._model
+        if not event.choices:
+            return None
+        piece = event.choices[0]
+        self._finish = piece.finish_reason or self._finish
+        text, tokens = piece.delta.content or "", _tokens(piece.logprobs, self._request)
+        if not text and not tokens:
+            return None
+        self._text.append(text)
+        self._tokens.extend(tokens)
+        return Delta(text, tokens)
+
+
+def _tokens(logprobs: _Logprobs | None, request: Completion) -> tuple[Token, ...]:
+    if logprobs is None or logprobs.content is None or request.logprobs is None:
+        return ()
+    most = request.logprobs
+    return tuple(
+        Token(
+            text=token.token,
+            logprob=token.logprob,
+            id=token.id,
+            top=tuple(Alternative(a.token, a.logprob) for a in token.top_logprobs[:most]),
+        )
+        for token in logprobs.content
+    )
+
+
+def _usage(usage: _Usage, request: Completion) -> Usage:
+    """Check the count that money follows from: no more written than asked for, nor read than sent."""
+    sent = prompt_tokens_bound(message.content for message in request.messages)
+    if usage.completion_tokens > request.max_tokens or usage.prompt_tokens > sent:
+        raise Retry(
+            f"the server counts {usage.prompt_tokens} + {usage.completion_tokens} tokens, "
+            f"which is more than {sent} + {request.max_tokens}"
+        )
+    return Usage(usage.prompt_tokens, usage.completion_tokens)
+
+
+def _decode(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
+    try:
+        return decoder.decode(data)
+    except msgspec.DecodeError as error:
+        _broken(str(error))
+    except UnicodeDecodeError:
+        _broken("not UTF-8")
+    except RecursionError:
+        _broken("nested too deep")
+
+
+def _broken(why: str) -> NoReturn:
+    raise Retry(f"the server's answer is no chat completion: {one_line(why)}")

@@ -1,0 +1,1 @@
+"""Benchmarks of the node's own code, for `vagus bench`."""

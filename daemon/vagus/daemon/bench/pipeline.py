@@ -1,0 +1,189 @@
+"""The node's own pipeline, from OBSERVED to SETTLED, with so many intents in flight.
+
+Journal, watcher, carriers, pipeline, sender, agent and backend are those of a node; the chains and
+the model's server behind them cost next to nothing. The next intent is asked when one has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import orjson
+import uvloop
+from coincurve import PrivateKey
+
+from vagus.adapters.base import ChainEvent
+from vagus.adapters.evm.codec import bytes_tail, word
+from vagus.adapters.evm.hub import REQUESTED_TOPIC
+from vagus.adapters.evm.wallet import Wallet
+from vagus.agents import AgentRegistry, Policy
+from vagus.compute import PriceConfig
+from vagus.compute.backends.openai import ModelConfig, OpenAIBackend, OpenAIConfig
+from vagus.daemon.bench.stub_chain import StubChain
+from vagus.daemon.carriers import Carriers
+from vagus.daemon.committee import SoleSigner
+from vagus.daemon.execute import Executor
+from vagus.daemon.metrics import Metrics
+from vagus.daemon.network import Network
+from vagus.daemon.pipeline import Pipeline
+from vagus.daemon.records import IntentRecord, Stage
+from vagus.daemon.roster import Member, Roster
+from vagus.daemon.sending import Sender
+from vagus.daemon.sqlite import SqliteJournal
+from vagus.daemon.watch import watch
+from vagus.protocol import (
+    ZERO32,
+    Intent,
+    agent_id,
+    hub_id,
+    keccak256,
+    unpack_address,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Run", "measure"]
+
+_ORIGIN = "eip155:31337:0x" + "11" * 20
+_DEST = "eip155:31338:0x" + "22" * 20
+_WARM_UP = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run gave: a latency is from the request to SETTLED in the journal."""
+
+    in_flight: int
+    intents: int
+    intents_per_s: float
+    p50_ms: float
+    p99_ms: float
+    cpu_us: float
+
+
+def measure(model_url: str, in_flight: int, intents: int, journal: Path) -> Run:
+    """Carry `intents` intents with `in_flight` at once, journalled in a new file."""
+    return uvloop.run(_measure(model_url, in_flight, intents, journal))
+
+
+async def _measure(model_url: str, in_flight: int, intents: int, path: Path) -> Run:
+    key = PrivateKey(keccak256(b"a key for measuring only"))
+    committee = SoleSigner(key)
+    chains = [StubChain(hub, Wallet(key), committee.address) for hub in (_ORIGIN, _DEST)]
+    async with AsyncExitStack() as stack:
+        journal = await stack.enter_async_context(SqliteJournal(path))
+        network = Network([await stack.enter_async_context(chain) for chain in chains])
+        backend = await stack.enter_async_context(OpenAIBackend(_backend(model_url)))
+        roster = _roster(chains, committee.address)
+        agents = AgentRegistry({"chat@1": {"fee": {"base": 1000}}})
+        pipeline = _Timed(
+            journal=journal,
+            network=network,
+            executor=Executor(agents, [backend], Policy(), roster, committee.address),
+            committee=committee,
+            sender=Sender(journal),
+            roster=roster,
+        )
+        async with asyncio.TaskGroup() as group:
+            carriers = Carriers(group, pipeline, Metrics())
+            watchers = [
+                group.create_task(watch(each, journal, carriers.take), name=each.chain)
+                for each in chains
+            ]
+            logs = _requests(_WARM_UP + intents)
+            await pipeline.run(chains[0], logs[:_WARM_UP], in_flight)
+            cpu, began = time.process_time(), time.perf_counter()
+            seconds = await pipeline.run(chains[0], logs[_WARM_UP:], in_flight)
+            took, cpu = time.perf_counter() - began, time.process_time() - cpu
+            for task in watchers:
+                task.cancel()
+    seconds.sort()
+    return Run(
+        in_flight=in_flight,
+        intents=intents,
+        intents_per_s=round(intents / took, 1),
+        p50_ms=round(seconds[intents // 2] * 1e3, 2),
+        p99_ms=round(seconds[intents * 99 // 100] * 1e3, 2),
+        cpu_us=round(cpu / intents * 1e6, 1),
+    )
+
+
+class _Timed(Pipeline):
+    """A pipeline that tells when an intent has ended."""
+
+    async def run(self, chain: StubChain, logs: list[ChainEvent], in_flight: int) -> list[float]:
+        """Ask these, `in_flight` at a time; return how long each took, in seconds."""
+        self._ended: asyncio.Queue[bytes] = asyncio.Queue()
+        asked: dict[bytes, float] = {}
+        seconds: list[float] = []
+        waiting = iter(logs)
+
+        def ask() -> None:
+            for log in waiting:
+                asked[log.topics[1]] = time.perf_counter()
+                chain.request(log)
+                break
+
+        for _ in range(in_flight):
+            ask()
+        while len(seconds) < len(logs):
+            intent = await self._ended.get()
+            seconds.append(time.perf_counter() - asked[intent])
+            ask()
+        return seconds
+
+    async def carry(self, record: IntentRecord) -> None:
+        """Carry, and say so; an intent that did not end well ends the run."""
+        await super().carry(record)
+        if record.stage != Stage.SETTLED or not record.output:
+            raise RuntimeError(f"an intent ended as {record.stage.name}: {record.reason}")
+        self._ended.put_nowait(record.id)
+
+
+def _backend(model_url: str) -> OpenAIConfig:
+    return OpenAIConfig(
+        name="stub",
+        base_url=model_url,
+        models=(ModelConfig(name="stub"),),
+        price=PriceConfig.model_validate({"input": "1000", "output": "2000"}),
+    )
+
+
+def _roster(chains: list[StubChain], signer: bytes) -> Roster:
+    addresses = {chain.chain: unpack_address(chain.chain, chain.account) for chain in chains}
+    member = Member(signer="0x" + signer.hex(), addresses=addresses)
+    return Roster(members=(member,), gas_allowance=dict.fromkeys(addresses, 10**9))
+
+
+def _requests(count: int) -> list[ChainEvent]:
+    """Return IntentRequested logs as the origin's hub writes them, with 300 letters to ask."""
+    payload = orjson.dumps({"prompt": "x" * 300})
+    tail = bytes_tail(payload)
+    offsets = word(16 * 32) + word(16 * 32 + len(tail)) + tail + bytes_tail(b"")
+    logs = []
+    for seq in range(1, count + 1):
+        intent = Intent(
+            origin_hub=hub_id(_ORIGIN),
+            seq=seq,
+            requester=b"\x33" * 20 + bytes(12),
+            agent_id=agent_id("chat@1"),
+            payload_hash=keccak256(payload),
+            model_digest=ZERO32,
+            terms_hash=ZERO32,
+            min_signers=0,
+            dest_hub=hub_id(_DEST),
+            callback=ZERO32,
+            callback_gas=0,
+            fee_asset=ZERO32,
+            max_fee=10**16,
+            deadline=int(time.time()) + 3600,
+        )
+        topics = (REQUESTED_TOPIC, intent.id, word(seq))
+        data = intent.encode() + offsets
+        logs.append(ChainEvent(_ORIGIN, topics, data, 0, ZERO32, f"0x{seq:064x}", 0))
+    return logs

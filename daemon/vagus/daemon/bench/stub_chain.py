@@ -1,0 +1,276 @@
+"""A chain that costs next to nothing, behind the adapter's contract, in the node's own process.
+
+What the node does for a chain is real: logs are decoded, calls encoded, transactions signed under
+a lane's next nonce. What goes over the network is not: a block is mined as soon as something waits
+for one, and is final once another stands on it. The hub's rules are not played; a transaction that
+is not the lane's next one for this hub is an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self
+
+from vagus.adapters.base import (
+    Block,
+    Built,
+    Call,
+    CallbackState,
+    ChainAdapter,
+    Cursor,
+    Delivery,
+    Estimate,
+    Heads,
+    HubState,
+    IntentState,
+    Step,
+    TxStage,
+)
+from vagus.adapters.evm import hub as codec
+from vagus.adapters.evm.tx import EvmTx, tx_hash
+from vagus.protocol import ZERO32, Account, Attestation, Receipt, SignerSet, hub_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vagus.adapters.base import ChainEvent, EventFilter, Question, Requested
+    from vagus.adapters.evm.wallet import Wallet
+    from vagus.protocol import Intent, Payout, Rotation
+
+__all__ = ["StubChain"]
+
+_WORD = 32
+_ATTESTATION = slice(4 + 14 * _WORD, 4 + 23 * _WORD)
+_RECEIPT = slice(4, 4 + 7 * _WORD)
+_SETTLE = codec.encode_settle(Receipt(ZERO32, ZERO32, 0, ZERO32, 0, 0, 0), (), ())[:4]
+
+
+class StubChain(ChainAdapter):
+    """One chain with a hub on it, whose set is one signer."""
+
+    def __init__(self, hub: str, wallet: Wallet, signer: bytes) -> None:
+        account = Account.parse(hub)
+        self.chain = account.chain
+        self.hub = hub
+        self.hub_id = hub_id(hub)
+        self.account = wallet.account
+        self.lane = f"{self.chain}:0x{wallet.address.hex()}"
+        self._to = bytes.fromhex(account.address[2:])
+        self._chain_id = int(self.chain.partition(":")[2])
+        self._wallet = wallet
+        self._set = SignerSet(1, (signer,), 1)
+        self._heads = Heads(_block(1), _block(1))
+        self._nonce = 0
+        self._asked: list[ChainEvent] = []
+        self._sent: list[bytes] = []
+        self._mining = False
+        # By height: what a block holds is only looked for where its height is read.
+        self._logs: dict[int, list[ChainEvent]] = {}
+        self._included: dict[bytes, int] = {}
+        self._settled: dict[bytes, int] = {}
+        self._delivered: dict[bytes, tuple[int, Delivery]] = {}
+
+    async def __aenter__(self) -> Self:
+        """Begin to be a chain."""
+        self._moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing is running."""
+
+    # The chain's side
+
+    def request(self, log: ChainEvent) -> None:
+        """Ask: the next block holds this log."""
+        self._asked.append(log)
+        self._mine_soon()
+
+    def _mine_soon(self) -> None:
+        if not self._mining:
+            self._mining = True
+            asyncio.get_running_loop().call_soon(self._mine)
+
+    def _mine(self) -> None:
+        """Make a block of what has come; one more behind it makes it final."""
+        asked, self._asked = self._asked, []
+        sent, self._sent = self._sent, []
+        final = self._heads.latest
+        latest = _block(final.height + 1)
+        if asked:
+            where = {"height": latest.height, "block_hash": latest.hash}
+            self._logs[latest.height] = [replace(log, **where) for log in asked]
+        for raw in sent:
+            self._execute(raw, latest)
+        self._heads = Heads(latest, final)
+        moved, self._moved = self._moved, asyncio.get_running_loop().create_future()
+        moved.set_result(None)
+        self._mining = False
+        if asked or sent:
+            self._mine_soon()
+
+    def _execute(self, raw: bytes, block: Block) -> None:
+        tx = EvmTx.decode(raw)
+        if (tx.chain_id, tx.to, tx.nonce) != (self._chain_id, self._to, self._nonce):
+            raise RuntimeError(f"{self.chain}: nonce {tx.nonce} came, not {self._nonce}")
+        self._nonce += 1
+        self._included[tx_hash(raw)] = block.height
+        if tx.data[:4] == _SETTLE:
+            self._settled[Receipt.decode(tx.data[_RECEIPT]).intent_id] = block.height
+            return
+        attestation = Attestation.decode(tx.data[_ATTESTATION])
+        delivery = Delivery(
+            output_hash=attestation.output_hash,
+            status=attestation.status,
+            evidence_hash=attestation.evidence_hash,
+            epoch=attestation.epoch,
+            signers=1,
+            deliverer=self.account,
+            time=block.time,
+            callback=CallbackState.SUCCEEDED,
+        )
+        self._delivered[attestation.intent_id] = block.height, delivery
+
+    # The adapter's side
+
+    @property
+    def heads(self) -> Heads:
+        """The newest block, and the one before it as the final one."""
+        return self._heads
+
+    @property
+    def healthy(self) -> bool:
+        """Always."""
+        return True
+
+    async def next_heads(self, seen: Heads | None) -> Heads:
+        """Wait for the next block."""
+        while self._heads is seen:
+            await asyncio.shield(self._moved)
+        return self._heads
+
+    async def start(self) -> Cursor:
+        """Return the cursor before the first request."""
+        return Cursor(1, 1)
+
+    async def intents(self, cursor: Cursor, until: Block) -> tuple[list[Requested], Cursor]:
+        """Decode the logs between the cursor and a block."""
+        found = [
+            codec.decode_requested(log, self.hub_id)
+            for height in range(cursor.height + 1, until.height + 1)
+            for log in self._logs.get(height, ())
+        ]
+        return found, Cursor(cursor.next_seq + len(found), until.height)
+
+    async def requested(self, tx_id: str) -> list[Requested]:
+        """Nobody asks who sent what here."""
+        return []
+
+    async def events(self, wanted: EventFilter, first: int, last: int) -> list[ChainEvent]:
+        """Nothing but the hub is on this chain."""
+        return []
+
+    async def hub_state(self) -> HubState:
+        """Return the same state for each final block."""
+        return HubState(
+            at=self._heads.final,
+            next_seq=1,
+            current=self._set,
+            min_fee=0,
+            min_ttl=60,
+            max_ttl=30 * 86_400,
+            grace=3600,
+            max_callback_gas=2_000_000,
+            paused=False,
+        )
+
+    async def intent_state(self, intent_id: bytes) -> IntentState:
+        """Return Settled once a settlement is final, Open before."""
+        height = self._settled.get(intent_id)
+        final = height is not None and height <= self._heads.final.height
+        return IntentState.SETTLED if final else IntentState.OPEN
+
+    async def delivery(self, intent_id: bytes) -> Delivery | None:
+        """Return the delivery once it is final."""
+        height, delivery = self._delivered.get(intent_id, (0, None))
+        return delivery if height <= self._heads.final.height else None
+
+    async def credit(self, account: bytes) -> int:
+        """Nobody withdraws here."""
+        return 0
+
+    async def balance(self) -> int:
+        """There is always one ether more than is needed."""
+        return 10**18
+
+    def deliver_call(
+        self, intent: Intent, attestation: Attestation, output: bytes, signatures: Sequence[bytes]
+    ) -> Call:
+        """Encode as the EVM adapter does."""
+        return self._call(codec.encode_deliver(intent, attestation, output, signatures))
+
+    def settle_call(
+        self, receipt: Receipt, payouts: Sequence[Payout], signatures: Sequence[bytes]
+    ) -> Call:
+        """Encode as the EVM adapter does."""
+        return self._call(codec.encode_settle(receipt, payouts, signatures))
+
+    def request_call(self, question: Question) -> Call:
+        """Encode as the EVM adapter does."""
+        return self._call(codec.encode_request(question))
+
+    def retry_call(self, intent: Intent, output: bytes) -> Call:
+        """Encode as the EVM adapter does."""
+        return self._call(codec.encode_retry(intent, output))
+
+    def refund_call(self, intent_id: bytes) -> Call:
+        """Encode as the EVM adapter does."""
+        return self._call(codec.encode_refund(intent_id))
+
+    def withdraw_call(self) -> Call:
+        """Encode as the EVM adapter does."""
+        return self._call(codec.encode_withdraw())
+
+    def rotate_call(
+        self, rotation: Rotation, signers: Sequence[bytes], signatures: Sequence[bytes]
+    ) -> Call:
+        """Encode as the EVM adapter does."""
+        return self._call(codec.encode_rotate(rotation, signers, signatures))
+
+    def _call(self, data: bytes) -> Call:
+        return Call("0x" + self._to.hex(), data)
+
+    async def estimate(self, call: Call) -> Estimate:
+        """Every call costs the same."""
+        return Estimate(gas=200_000, max_fee=10**10, tip=10**9)
+
+    async def open_lane(self, lane: bytes | None) -> bytes:
+        """Begin at nonce 0."""
+        return bytes(8) if lane is None else lane
+
+    def build(self, call: Call, estimate: Estimate, lane: bytes) -> Built:
+        """Sign a real transaction under the lane's nonce."""
+        nonce = int.from_bytes(lane, "big")
+        to = bytes.fromhex(call.to[2:])
+        fees = (estimate.tip, estimate.max_fee, estimate.gas)
+        raw = self._wallet.sign(EvmTx(self._chain_id, nonce, *fees, to, call.value, call.data))
+        return Built((nonce + 1).to_bytes(8, "big"), raw, "0x" + tx_hash(raw).hex())
+
+    async def broadcast(self, raw: bytes) -> None:
+        """Put it into the next block."""
+        self._sent.append(raw)
+        self._mine_soon()
+
+    async def advance(self, state: bytes) -> Step:
+        """Go through the stages that a real chain goes through: sent, included, final."""
+        name = tx_hash(state)
+        height = self._included.get(name)
+        if height is None:
+            return Step(TxStage.BROADCAST, state, "0x" + name.hex(), (state,))
+        stage = TxStage.FINAL if height <= self._heads.final.height else TxStage.INCLUDED
+        return Step(stage, state, "0x" + name.hex())
+
+
+def _block(height: int) -> Block:
+    return Block(height, height.to_bytes(_WORD, "big"), int(time.time()))

@@ -1,0 +1,59 @@
+"""The command line: one binary, `vagus`.
+
+Exit codes: 0 done, 2 usage or config, 3 start-up failed for good (systemd must not restart),
+4 data folder in use, 1 anything else. Modules are imported inside the commands: `vagus --help`
+answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from vagus.daemon.cli import devnet, hub, intent, keys, node
+from vagus.daemon.logs import set_up
+from vagus.protocol import Retry, VagusError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="The nerve between blockchains, AI agents and GPU networks.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+node.add_to(app)
+devnet.add_to(app)
+app.add_typer(hub.app, name="hub")
+app.add_typer(intent.app, name="intent")
+app.add_typer(keys.app, name="keys")
+
+
+def main() -> None:
+    """Run a command; what goes wrong is one line on stderr and an exit code, never a traceback."""
+    set_up("warning", "auto")
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BaseExceptionGroup as group:
+        # A task group wraps what one of its tasks raised: the first is what went wrong.
+        _fail(_first(group))
+    except VagusError as error:
+        _fail(error)
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _fail(error: BaseException) -> None:
+    if not isinstance(error, VagusError):
+        raise error
+    text = error.reason if isinstance(error, Retry) else str(error)
+    for line in text.splitlines():
+        print(f"vagus: {line}", file=sys.stderr)
+    sys.exit(getattr(error, "exit_code", 1))

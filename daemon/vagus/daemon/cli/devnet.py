@@ -1,0 +1,85 @@
+"""`vagus devnet up|down` and `vagus demo`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vagus.daemon.cli.common import JsonOption, emit, say
+
+__all__ = ["add_to"]
+
+FolderOption = Annotated[
+    Path | None, typer.Option("--folder", help="The devnet's own folder; has a default.")
+]
+
+devnet_app = typer.Typer(help="Two anvil chains with hubs, on this machine.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.add_typer(devnet_app, name="devnet")
+    app.command()(demo)
+
+
+@devnet_app.command()
+def up(folder: FolderOption = None, as_json: JsonOption = False) -> None:
+    """Start chains and hubs, print how to reach them, and run until Ctrl-C or `devnet down`.
+
+    Serve them with `vagus run --config <the printed config>`. The private key is anvil's
+    well-known one: funded here, worthless anywhere else.
+    """
+    import asyncio
+
+    import uvloop
+
+    from vagus.daemon.devnet import devnet
+    from vagus.daemon.signals import until_stopped
+
+    async def serve() -> None:
+        with until_stopped():
+            async with devnet(folder or _default(), say) as net:
+                chains = [chain.show() for chain in net.chains]
+                if as_json:
+                    emit({"chains": chains, "config": str(net.config)})
+                else:
+                    for chain in chains:
+                        typer.echo("\n".join(f"{key:12} {value}" for key, value in chain.items()))
+                    typer.echo(f"{'config':12} {net.config}")
+                    say("Running; Ctrl-C or `vagus devnet down` ends it")
+                await asyncio.Event().wait()
+
+    uvloop.run(serve())
+
+
+@devnet_app.command()
+def down(folder: FolderOption = None) -> None:
+    """End the devnet that runs in the folder."""
+    from vagus.daemon.lock import end_owner
+
+    say("ended" if end_owner(folder or _default()) else "no devnet is running there")
+
+
+def demo(
+    as_json: JsonOption = False,
+    folder: Annotated[
+        Path | None, typer.Option("--folder", help="Keep what the demo makes in this folder.")
+    ] = None,
+) -> None:
+    """Run the main job: two chains, a node, a real model, nine intents, all checked on chain."""
+    import uvloop
+
+    from vagus.daemon.demo import run_demo
+
+    report = uvloop.run(run_demo(folder, say, live=not as_json))
+    if as_json:
+        emit(report)
+    raise typer.Exit(0 if report["ok"] else 1)
+
+
+def _default() -> Path:
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "vagus" / "devnet"

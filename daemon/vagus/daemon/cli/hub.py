@@ -1,0 +1,116 @@
+"""`vagus hub deploy` and `vagus hub show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vagus.daemon.cli.common import ConfigOption, JsonOption, emit, say
+
+__all__ = ["app"]
+
+app = typer.Typer(help="The contract that vagus needs on a chain.", no_args_is_help=True)
+
+
+@app.command()
+def deploy(
+    rpc: Annotated[str, typer.Option(help="JSON-RPC endpoint of the chain.")],
+    keystore: Annotated[Path, typer.Option(help="The account that pays for the deployment.")],
+    password_file: Annotated[Path, typer.Option(help="The keystore's password.")],
+    signer: Annotated[list[str], typer.Option(help="A committee member's signer; repeat it.")],
+    threshold: Annotated[int, typer.Option(help="Signatures needed; over half of the set.")] = 1,
+    guardian: Annotated[str, typer.Option(help="Who may pause; nobody if absent.")] = "0x"
+    + "0" * 40,
+    min_fee: Annotated[int, typer.Option(help="Smallest fee of an intent, in wei.")] = 0,
+    min_ttl: Annotated[int, typer.Option(help="Shortest life of an intent, seconds.")] = 120,
+    max_ttl: Annotated[int, typer.Option(help="Longest life of an intent, seconds.")] = 30 * 86_400,
+    grace: Annotated[int, typer.Option(help="Seconds from deadline to refund.")] = 3600,
+    roster_hash: Annotated[str, typer.Option(help="The roster's digest.")] = "0x" + "0" * 64,
+    as_json: JsonOption = False,
+) -> None:
+    """Deploy a hub and print its CAIP-10 id and what that cost."""
+    import uvloop
+
+    from vagus.adapters.base import HubParameters
+    from vagus.adapters.evm.deploy import deploy_hub
+    from vagus.adapters.evm.wallet import Wallet
+    from vagus.daemon.config import ConfigError
+
+    try:
+        parameters = HubParameters(
+            signers=tuple(sorted(_hex("signer", each, 20) for each in signer)),
+            threshold=threshold,
+            guardian=_hex("guardian", guardian, 20).rjust(32, b"\0"),
+            min_fee=min_fee,
+            min_ttl=min_ttl,
+            max_ttl=max_ttl,
+            grace=grace,
+            roster_hash=_hex("roster-hash", roster_hash, 32),
+        )
+        say("Deploying; waits until the transaction is included")
+        done = uvloop.run(deploy_hub(rpc, Wallet.load(keystore, password_file), parameters))
+    except ValueError as error:
+        raise ConfigError([str(error)]) from None
+    shown = {"hub": done.account, "tx": done.tx_id, "gas": done.gas_used, "height": done.height}
+    _print(shown, as_json)
+
+
+@app.command()
+def show(config: ConfigOption = Path("vagus.toml"), as_json: JsonOption = False) -> None:
+    """Print the state of each hub in a node's config, at finality."""
+    import uvloop
+
+    from vagus.daemon.config import load
+
+    async def read() -> list[dict[str, Any]]:
+        states = []
+        for adapter in load(config).adapters():
+            async with adapter:
+                await adapter.next_heads(None)
+                state = await adapter.hub_state()
+                signers = [f"0x{each.hex()}" for each in state.current.signers]
+                states.append(
+                    {
+                        "hub": adapter.hub,
+                        "hub_id": f"0x{adapter.hub_id.hex()}",
+                        "height": state.at.height,
+                        "epoch": state.current.epoch,
+                        "threshold": state.current.threshold,
+                        "signers": signers,
+                        "min_fee": str(state.min_fee),
+                        "min_ttl": state.min_ttl,
+                        "max_ttl": state.max_ttl,
+                        "grace": state.grace,
+                        "max_callback_gas": state.max_callback_gas,
+                        "paused": state.paused,
+                    }
+                )
+        return states
+
+    states = uvloop.run(read())
+    if as_json:
+        emit({"hubs": states})
+    else:
+        for state in states:
+            _print(state, as_json=False)
+            typer.echo()
+
+
+def _print(shown: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        emit(shown)
+        return
+    for key, value in shown.items():
+        typer.echo(f"{key:17} {', '.join(value) if isinstance(value, list) else value}")
+
+
+def _hex(name: str, text: str, size: int) -> bytes:
+    try:
+        data = bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        data = b""
+    if len(data) != size:
+        raise ValueError(f"--{name} {text}: 0x and {2 * size} hex digits are wanted")
+    return data

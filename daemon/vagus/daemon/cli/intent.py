@@ -1,0 +1,177 @@
+"""`vagus intent`: ask a hub, and see where intents stand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vagus.daemon.cli.common import ConfigOption, JsonOption, emit, say
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Ask a question on chain, and follow it.", no_args_is_help=True)
+
+DEFAULT = Path("vagus.toml")
+IdArgument = Annotated[str, typer.Argument(help="The intent's id, 0x and 64 hex digits.")]
+AgentOption = Annotated[str, typer.Option(help="name@major of the agent.")]
+FromOption = Annotated[str | None, typer.Option("--from", help="CAIP-2 of the chain to ask on.")]
+ToOption = Annotated[
+    str | None, typer.Option("--to", help="CAIP-2 or hub (CAIP-10) where the answer goes.")
+]
+
+
+@app.command()
+def quote(
+    config: ConfigOption = DEFAULT,
+    agent: AgentOption = "chat@1",
+    origin: FromOption = None,
+    dest: ToOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the smallest maxFee that the hub and this config's node accept.
+
+    It covers the formula's base and the delivery's gas. Tokens at a backend that charges for them
+    come on top; what is not used goes back to the requester.
+    """
+    import uvloop
+
+    from vagus.daemon.config import load
+    from vagus.daemon.requests import quote_fee
+
+    fee = uvloop.run(quote_fee(load(config), agent, origin, dest))
+    emit({"max_fee": str(fee)}) if as_json else typer.echo(fee)
+
+
+@app.command()
+def send(
+    config: ConfigOption = DEFAULT,
+    prompt: Annotated[str | None, typer.Option(help="For chat agents: the question.")] = None,
+    payload: Annotated[str | None, typer.Option(help="The payload as it is, instead.")] = None,
+    agent: AgentOption = "chat@1",
+    origin: FromOption = None,
+    dest: ToOption = None,
+    fee: Annotated[int | None, typer.Option(help="maxFee in wei; as quoted if absent.")] = None,
+    ttl: Annotated[int, typer.Option(help="Seconds until the deadline.")] = 600,
+    model: Annotated[str | None, typer.Option(help="Digest of the only model allowed.")] = None,
+    callback: Annotated[str | None, typer.Option(help="Contract to call with the answer.")] = None,
+    callback_gas: Annotated[int, typer.Option(help="Gas for that call.")] = 300_000,
+    keystore: Annotated[
+        Path | None, typer.Option(help="The requester's key; keys/user.json beside the config.")
+    ] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(help="Its password; keys/password beside the config.")
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="Follow it at the node, and print the answer.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Escrow a fee and ask; prints the intent's id, then its answer.
+
+    The requester's key must not be the node's own account: two who send from one account take each
+    other's nonces.
+    """
+    import orjson
+    import uvloop
+
+    from vagus.daemon.config import ConfigError, load
+    from vagus.daemon.requests import Request, send_request, wait_for
+
+    if (prompt is None) == (payload is None):
+        raise ConfigError(["give --prompt or --payload"])
+    text = orjson.dumps({"prompt": prompt}) if payload is None else payload.encode()
+    settings = load(config)
+    keys = config.resolve().parent / "keys"
+    request = Request(
+        agent=agent,
+        payload=text,
+        origin=origin,
+        dest=dest,
+        fee=fee,
+        ttl=ttl,
+        model=model,
+        callback=callback,
+        callback_gas=callback_gas,
+        keystore=keystore or keys / "user.json",
+        password_file=password_file or keys / "password",
+    )
+    asked = uvloop.run(send_request(settings, request))
+    intent_id = "0x" + asked.intent.id.hex()
+    if not wait:
+        shown = {"id": intent_id, "tx": asked.tx_id}
+        emit(shown) if as_json else typer.echo(intent_id)
+        return
+    say(f"asked as {intent_id}; waiting for the node (Ctrl-C leaves it to itself)")
+    ended = uvloop.run(wait_for(_node(settings), intent_id, say))
+    if as_json:
+        emit(ended)
+    else:
+        typer.echo(ended["output"] if ended["status"] == "fulfilled" else ended["reason"])
+    raise typer.Exit(0 if ended["status"] == "fulfilled" else 1)
+
+
+@app.command()
+def show(
+    intent_id: IdArgument, config: ConfigOption = DEFAULT, as_json: JsonOption = False
+) -> None:
+    """Print where an intent stands, and its history, as the node has it."""
+    found = _get(config, f"/v1/intents/{intent_id}")
+    if as_json:
+        emit(found)
+        return
+    for key, value in found.items():
+        if key != "history":
+            typer.echo(f"{key:16} {'' if value is None else value}")
+    began = found["history"][0]["at"]
+    for line in found["history"]:
+        typer.echo(f"{line['at'] - began:8.2f} s  {line['stage']:10} {line['note']}")
+
+
+@app.command("list")
+def list_(
+    config: ConfigOption = DEFAULT,
+    limit: Annotated[int, typer.Option(help="At most so many, newest first.")] = 20,
+    stage: Annotated[str | None, typer.Option(help="Only those at this stage.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the newest intents that the node has seen."""
+    from rich.console import Console
+
+    from vagus.daemon.tables import intents_table
+
+    only = f"&stage={stage}" if stage else ""
+    found = _get(config, f"/v1/intents?limit={limit}{only}")
+    if as_json:
+        emit(found)
+    else:
+        Console().print(intents_table(found["intents"]))
+
+
+@app.command()
+def watch(config: ConfigOption = DEFAULT) -> None:
+    """Show the newest intents, and keep showing them until Ctrl-C."""
+    import time
+
+    from rich.live import Live
+
+    from vagus.daemon.tables import intents_table
+
+    path = "/v1/intents?limit=20"
+    with Live(intents_table(_get(config, path)["intents"]), refresh_per_second=4) as live:
+        while True:
+            time.sleep(0.5)
+            live.update(intents_table(_get(config, path)["intents"]))
+
+
+def _get(config: Path, path: str) -> dict[str, Any]:
+    import uvloop
+
+    from vagus.daemon.config import load
+    from vagus.daemon.requests import get
+
+    found: dict[str, Any] = uvloop.run(get(_node(load(config)), path))
+    return found
+
+
+def _node(settings: Any) -> str:
+    return f"http://{settings.http.host}:{settings.http.port}"

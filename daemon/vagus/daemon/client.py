@@ -1,0 +1,43 @@
+"""A requester's side: send one call from an account that no node uses, and see it included."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vagus.adapters.base import TxStage
+from vagus.protocol import Refuse
+
+if TYPE_CHECKING:
+    from vagus.adapters.base import Call, ChainAdapter, Heads, Question, Requested
+
+__all__ = ["ask", "send"]
+
+
+async def send(adapter: ChainAdapter, call: Call) -> str:
+    """Send a call and return its transaction's id once it is included.
+
+    Nothing is journalled: whoever is killed in between looks the account up on the chain. Raises
+    `Rejected` in the hub's words, `Refuse` for a transaction that reverted, `Retry`.
+    """
+    heads: Heads | None = await adapter.next_heads(None)
+    estimate = await adapter.estimate(call)
+    state = adapter.build(call, estimate, await adapter.open_lane(None)).state
+    while True:
+        step = await adapter.advance(state)
+        state = step.state
+        if step.stage in {TxStage.INCLUDED, TxStage.FINAL}:
+            return step.tx_id
+        if step.stage.ended:
+            raise Refuse(f"transaction {step.tx_id} ended {step.stage}")
+        for raw in step.send:
+            await adapter.broadcast(raw)
+        heads = await adapter.next_heads(heads)
+
+
+async def ask(adapter: ChainAdapter, question: Question) -> Requested:
+    """Send a question to an adapter's hub and return the intent that it became."""
+    tx_id = await send(adapter, adapter.request_call(question))
+    found = await adapter.requested(tx_id)
+    if len(found) != 1:
+        raise Refuse(f"transaction {tx_id} asked {len(found)} intents instead of one")
+    return found[0]

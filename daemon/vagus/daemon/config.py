@@ -1,0 +1,224 @@
+"""The node's config: one TOML file, `VAGUS_…` environment on top, every error named and located.
+
+Chains and backends are tables of their plugins' own config models: the `id` of a chain (its CAIP-2
+namespace) and the `kind` of a backend pick the plugin. Relative paths start at the file's folder.
+Secrets are never in the file: it names keystores and the files that hold their passwords.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, TomlConfigSettingsSource
+
+from vagus.adapters.registry import adapter_class
+from vagus.agents import Policy
+from vagus.compute.registry import backend_class
+from vagus.daemon.fetch import model_path
+from vagus.daemon.roster import Roster
+from vagus.protocol import VagusError, caip2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pydantic_settings import PydanticBaseSettingsSource
+
+    from vagus.adapters.base import ChainAdapter
+    from vagus.compute import Backend
+
+__all__ = [
+    "ConfigError",
+    "HttpConfig",
+    "LogConfig",
+    "Settings",
+    "SignerConfig",
+    "backends_of",
+    "load",
+]
+
+T = TypeVar("T")
+
+_PATHS = {"keystore", "password_file", "api_key_file", "model_path", "data"}
+
+
+class ConfigError(VagusError):
+    """The config cannot be used; `lines` say where and what to do, one line a fault."""
+
+    exit_code = 2
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HttpConfig(_Section):
+    """Where the node answers over HTTP; it only ever reads, so loopback needs no token."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 9464
+
+
+class LogConfig(_Section):
+    """How the node logs: `auto` is JSON where stderr is no terminal."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+
+
+class SignerConfig(_Section):
+    """The committee key: a V3 keystore, and the file with its password."""
+
+    keystore: Path
+    password_file: Path
+
+
+class Settings(BaseSettings):
+    """vagus.toml as it is written; `adapters` and `backend_list` read the plugins' tables."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="VAGUS_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    profile: Literal["devnet", "testnet", "mainnet"] = "devnet"
+    data: Path = Path("data")
+    http: HttpConfig = HttpConfig()
+    log: LogConfig = LogConfig()
+    signer: SignerConfig
+    committee: Roster
+    policy: Policy = Policy()
+    chains: Annotated[tuple[dict[str, Any], ...], Field(min_length=1)]
+    backends: Annotated[tuple[dict[str, Any], ...], Field(min_length=1)] = ({"kind": "local"},)
+    agents: dict[str, dict[str, Any]] = {"chat@1": {}}
+
+    def adapters(self) -> list[ChainAdapter]:
+        """Return an adapter for each chain, not entered yet. Raises ConfigError."""
+        return [_plugin(f"chains.{at}", _adapter, table) for at, table in enumerate(self.chains)]
+
+    def paid_from(self, keystore: Path, password_file: Path) -> Settings:
+        """Return the same settings with another account to pay for transactions."""
+        keys = {"keystore": keystore, "password_file": password_file}
+        return self.model_copy(update={"chains": tuple({**each, **keys} for each in self.chains)})
+
+    def backend_list(self) -> list[Backend]:
+        """Return each backend, not entered yet; fetches the default model where it is missing.
+
+        Raises ConfigError and FetchError.
+        """
+        return backends_of(self.backends)
+
+
+def backends_of(tables: Sequence[dict[str, Any]]) -> list[Backend]:
+    """Return the backends of `[[backends]]` tables; see `Settings.backend_list`."""
+    whole = [
+        {"model_path": model_path(), **table}
+        if table.get("kind") == "local" and "model_path" not in table
+        else table
+        for table in tables
+    ]
+    return [_plugin(f"backends.{at}", _backend, table) for at, table in enumerate(whole)]
+
+
+def load(path: Path) -> Settings:
+    """Read a config file with the environment on top. Raises ConfigError."""
+
+    class FromFile(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
+
+    if not path.is_file():
+        raise ConfigError([f"{path}: no such file; `vagus init` writes one"])
+    try:
+        settings = FromFile()  # type: ignore[call-arg]  # the sources fill it
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{path}: {error}"]) from error
+    except ValidationError as error:
+        raise ConfigError([f"{path}: {line}" for line in _lines(error, Settings)]) from error
+    base = path.resolve().parent
+    return settings.model_copy(
+        update={
+            "data": base / settings.data,
+            "signer": SignerConfig.model_validate(_anchor(settings.signer.model_dump(), base)),
+            "chains": tuple(_anchor(table, base) for table in settings.chains),
+            "backends": tuple(_anchor(table, base) for table in settings.backends),
+        }
+    )
+
+
+def _anchor(table: dict[str, Any], base: Path) -> dict[str, Any]:
+    return {
+        key: base / Path(value).expanduser() if key in _PATHS and value is not None else value
+        for key, value in table.items()
+    }
+
+
+def _adapter(table: dict[str, Any]) -> tuple[type[ChainAdapter], type[BaseModel]]:
+    kind = adapter_class(caip2(str(table.get("id", ""))).split(":")[0])
+    return kind, kind.Config
+
+
+def _backend(table: dict[str, Any]) -> tuple[type[Backend], type[BaseModel]]:
+    kind = backend_class(str(table.get("kind", "")))
+    return kind, kind.Config
+
+
+def _plugin(
+    where: str,
+    find: Callable[[dict[str, Any]], tuple[Callable[[Any], T], type[BaseModel]]],
+    table: dict[str, Any],
+) -> T:
+    """Return the plugin that a table asks for, made of its own config."""
+    try:
+        make, model = find(table)
+    except (VagusError, ValueError) as error:
+        raise ConfigError([f"{where}: {error}"]) from error
+    try:
+        return make(model.model_validate(table))
+    except ValidationError as error:
+        raise ConfigError([f"{where}.{line}" for line in _lines(error, model)]) from error
+
+
+def _lines(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    """Return one line a fault: where it is, what is wrong, and what was probably meant."""
+    lines = []
+    for fault in error.errors(include_url=False, include_input=False):
+        where = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            *outer, key = fault["loc"]
+            near = difflib.get_close_matches(str(key), _keys(model, outer), n=1, cutoff=0.5)
+            hint = f'did you mean "{near[0]}"?' if near else "see docs/config.md"
+            lines.append(f"{where}: unknown key; {hint}")
+        else:
+            lines.append(f"{where}: {fault['msg']}")
+    return lines
+
+
+def _keys(model: Any, outer: list[int | str]) -> list[str]:
+    """Return the keys of the model found at a place in another; none where there is no model."""
+    for part in outer:
+        if isinstance(part, int):
+            continue  # an element of a list of models: the list's annotation names the model
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return []
+        field = model.model_fields.get(part)
+        if field is None:
+            return []
+        found = [field.annotation, *get_args(field.annotation)]
+        models = [each for each in found if isinstance(each, type) and issubclass(each, BaseModel)]
+        model = models[0] if models else None
+    return list(model.model_fields) if model is not None else []

@@ -1,0 +1,70 @@
+"""One node a data folder: an flock that the kernel drops when the process ends, however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from vagus.protocol import VagusError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["DataInUseError", "data_folder", "end_owner"]
+
+_END_SECONDS = 20.0
+
+
+class DataInUseError(VagusError):
+    """Another process has the data folder."""
+
+    exit_code = 4
+
+
+@contextlib.contextmanager
+def data_folder(path: Path) -> Iterator[Path]:
+    """Make the folder where it is missing (0700) and hold it. Raises DataInUseError."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
+            raise DataInUseError(f"{path} is in use by process {owner}") from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        yield path
+    finally:
+        os.close(handle)
+
+
+def end_owner(path: Path) -> bool:
+    """Ask the process that holds a folder to end (SIGTERM) and wait for it; False: nobody does.
+
+    Raises DataInUseError where it has not ended in 20 seconds.
+    """
+    deadline, asked = time.monotonic() + _END_SECONDS, False
+    while time.monotonic() < deadline:
+        try:
+            handle = os.open(path / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return asked
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(handle, 32, 0).decode(errors="replace").strip()
+            if not asked and owner.isdigit():
+                os.kill(int(owner), signal.SIGTERM)
+                asked = True
+        else:
+            return asked
+        finally:
+            os.close(handle)
+        time.sleep(0.1)
+    raise DataInUseError(f"{path} is still in use after {_END_SECONDS:g} s")

@@ -1,0 +1,91 @@
+"""What the journal keeps of an intent: its stages, its record, its transactions."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from vagus.adapters.base import TxStage
+from vagus.protocol import Attestation, Intent, Payout, Receipt, Status
+
+__all__ = ["IntentRecord", "Kind", "Stage", "TxRecord"]
+
+
+class Stage(enum.IntEnum):
+    """How far an intent has come; each is journalled before the effect that follows it.
+
+    OBSERVED seen in a block; FINAL read as Open from the hub's state at finality; ROUTED an agent
+    and a model chosen, or refused; EXECUTED an outcome fixed, for good; ATTESTED the outcome
+    signed; SUBMITTED the delivery built; CONFIRMED delivered at finality, or nothing to deliver,
+    and the payouts fixed; SETTLING the settlement built. The rest are ends: SETTLED at finality;
+    CLOSED settled or refunded without this node; LEFT to its refund; ORPHANED in a block that the
+    chain dropped.
+    """
+
+    OBSERVED = 1
+    FINAL = 2
+    ROUTED = 3
+    EXECUTED = 4
+    ATTESTED = 5
+    SUBMITTED = 6
+    CONFIRMED = 7
+    SETTLING = 8
+    SETTLED = 9
+    CLOSED = 10
+    LEFT = 11
+    ORPHANED = 12
+
+    @property
+    def ended(self) -> bool:
+        """True once the node does nothing more for the intent."""
+        return self >= Stage.SETTLED
+
+
+class Kind(enum.StrEnum):
+    """What a transaction is for."""
+
+    DELIVER = "deliver"
+    SETTLE = "settle"
+
+
+@dataclass(slots=True)
+class IntentRecord:
+    """One intent as the journal has it. What a stage has not reached yet is None or empty.
+
+    `origin` is the CAIP-10 of the hub it was asked on; `seen_at` and `updated_at` are the node's
+    clock in seconds, for people: no decision reads them.
+    """
+
+    id: bytes
+    origin: str
+    intent: Intent
+    payload: bytes
+    terms: bytes
+    height: int
+    request_tx: str
+    stage: Stage
+    seen_at: float
+    updated_at: float
+    status: Status | None = None
+    reason: str = ""
+    backend: str = ""
+    output: bytes = b""
+    cost: int = 0
+    attestation: Attestation | None = None
+    signatures: tuple[bytes, ...] = ()
+    callback_failed: bool = False
+    payouts: tuple[Payout, ...] = ()
+    receipt: Receipt | None = None
+
+
+@dataclass(slots=True)
+class TxRecord:
+    """One transaction of an intent. `state` is the adapter's own, opaque here."""
+
+    key: int
+    intent_id: bytes
+    kind: Kind
+    lane: str
+    stage: TxStage
+    tx_id: str
+    state: bytes

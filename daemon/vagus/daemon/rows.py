@@ -1,0 +1,134 @@
+"""The journal's tables, and an intent's row in both directions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vagus.daemon.records import IntentRecord, Stage
+from vagus.protocol import (
+    Attestation,
+    Intent,
+    Payout,
+    Receipt,
+    Status,
+    encode_payouts,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["INTENT_COLUMNS", "SCHEMA", "SCHEMA_VERSION", "decode_intent", "encode_change"]
+
+SCHEMA_VERSION = 1
+
+# `final` is 1 once the intent was read in a final block: only then is it carried.
+SCHEMA = """
+CREATE TABLE intents(
+  id BLOB PRIMARY KEY, hub TEXT NOT NULL, struct BLOB NOT NULL, payload BLOB NOT NULL,
+  terms BLOB NOT NULL, height INTEGER NOT NULL, request_tx TEXT NOT NULL, stage INTEGER NOT NULL,
+  seen_at REAL NOT NULL, updated_at REAL NOT NULL, status INTEGER, reason TEXT NOT NULL DEFAULT '',
+  backend TEXT NOT NULL DEFAULT '', output BLOB NOT NULL DEFAULT x'', cost TEXT NOT NULL DEFAULT '0', attestation BLOB,
+  signatures BLOB NOT NULL DEFAULT x'', callback_failed INTEGER NOT NULL DEFAULT 0,
+  payouts BLOB NOT NULL DEFAULT x'', receipt BLOB, final INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE INDEX intents_open ON intents(stage) WHERE stage < 9;
+CREATE INDEX intents_seen ON intents(seen_at);
+CREATE TABLE history(
+  key INTEGER PRIMARY KEY, intent BLOB NOT NULL, stage INTEGER NOT NULL, at REAL NOT NULL,
+  note TEXT NOT NULL
+);
+CREATE INDEX history_intent ON history(intent);
+CREATE TABLE txs(
+  key INTEGER PRIMARY KEY, intent BLOB NOT NULL, kind TEXT NOT NULL, lane TEXT NOT NULL,
+  stage TEXT NOT NULL, tx_id TEXT NOT NULL, state BLOB NOT NULL, at REAL NOT NULL
+);
+CREATE INDEX txs_intent ON txs(intent);
+CREATE TABLE lanes(lane TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE cursors(hub TEXT PRIMARY KEY, next_seq INTEGER NOT NULL, height INTEGER NOT NULL)
+  WITHOUT ROWID;
+CREATE TABLE evidence(hash BLOB PRIMARY KEY, document BLOB NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
+"""
+
+INTENT_COLUMNS = (
+    "id",
+    "hub",
+    "struct",
+    "payload",
+    "terms",
+    "height",
+    "request_tx",
+    "stage",
+    "seen_at",
+    "updated_at",
+    "status",
+    "reason",
+    "backend",
+    "output",
+    "cost",
+    "attestation",
+    "signatures",
+    "callback_failed",
+    "payouts",
+    "receipt",
+)
+
+_SIGNATURE = 65
+_PAYOUT = 64
+
+
+def _encode_message(message: Attestation | Receipt | None) -> bytes | None:
+    return None if message is None else message.encode()
+
+
+# How the fields of a record that `move` may change become values of their column of that name.
+_ENCODERS: dict[str, Callable[[Any], Any]] = {
+    "status": int,
+    "reason": str,
+    "backend": str,
+    "output": bytes,
+    "cost": str,
+    "attestation": _encode_message,
+    "signatures": b"".join,
+    "callback_failed": int,
+    "payouts": encode_payouts,
+    "receipt": _encode_message,
+}
+
+
+def encode_change(field: str, value: Any) -> Any:
+    """Return a changed field as its column's value; KeyError for a field that never changes."""
+    return _ENCODERS[field](value)
+
+
+def decode_intent(row: Sequence[Any]) -> IntentRecord:
+    """Return the record of a row of INTENT_COLUMNS."""
+    return IntentRecord(
+        id=row[0],
+        origin=row[1],
+        intent=Intent.decode(row[2]),
+        payload=row[3],
+        terms=row[4],
+        height=row[5],
+        request_tx=row[6],
+        stage=Stage(row[7]),
+        seen_at=row[8],
+        updated_at=row[9],
+        status=None if row[10] is None else Status(row[10]),
+        reason=row[11],
+        backend=row[12],
+        output=row[13],
+        cost=int(row[14]),
+        attestation=None if row[15] is None else Attestation.decode(row[15]),
+        signatures=tuple(_slices(row[16], _SIGNATURE)),
+        callback_failed=bool(row[17]),
+        payouts=tuple(_decode_payout(part) for part in _slices(row[18], _PAYOUT)),
+        receipt=None if row[19] is None else Receipt.decode(row[19]),
+    )
+
+
+def _slices(data: bytes, size: int) -> list[bytes]:
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+def _decode_payout(data: bytes) -> Payout:
+    return Payout(data[:32], int.from_bytes(data[32:], "big"))

@@ -1,0 +1,29 @@
+"""Intents as a table for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["intents_table"]
+
+
+def intents_table(intents: Sequence[dict[str, Any]]) -> Table:
+    """Return a table of intents as /v1/intents shows them."""
+    table = Table(box=None)
+    for column in ("intent", "origin", "stage", "status", "answer or reason"):
+        table.add_column(column, no_wrap=True, overflow="ellipsis")
+    for each in intents:
+        said = each["output"] or each["reason"] or ""
+        table.add_row(
+            each["id"][:12],
+            each["origin"].rpartition(":")[0],
+            each["stage"],
+            each["status"] or "",
+            " ".join(said.split())[:60],
+        )
+    return table

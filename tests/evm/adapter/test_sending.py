@@ -1,0 +1,455 @@
+"""The life of a transaction on a real node: nonces, drops, replacements, reverts, thefts."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from support.evm import SIGNER, Chain, chain, finish, height, question, send, until_height
+from support.proxy import Proxy
+from vagus.adapters.base import (
+    AlreadyDone,
+    Built,
+    Call,
+    CallbackState,
+    Estimate,
+    IntentState,
+    Rejected,
+    TxStage,
+)
+from vagus.adapters.evm.adapter import EvmAdapter
+from vagus.adapters.evm.tx import EvmTx
+from vagus.protocol import (
+    ZERO32,
+    Attestation,
+    Intent,
+    Payout,
+    Receipt,
+    Refuse,
+    Retry,
+    Rotation,
+    address_of,
+    keccak256,
+    payouts_hash,
+    sign,
+    signers_hash,
+)
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.xdist_group("evm_adapter_sending"),
+]
+
+GWEI = 10**9
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def node() -> AsyncIterator[Chain]:
+    async with chain() as found:
+        yield found
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def adapter(node: Chain) -> AsyncIterator[EvmAdapter]:
+    async with node.adapter() as found:
+        await until_height(found, await height(node.anvil))
+        yield found
+
+
+async def built(adapter: EvmAdapter, lane: bytes | None = None, fee: int = 10**15) -> Built:
+    call = adapter.request_call(question(adapter, fee=fee))
+    lane = lane if lane is not None else await adapter.open_lane(None)
+    return adapter.build(call, await adapter.estimate(call), lane)
+
+
+async def first_send(adapter: EvmAdapter, transaction: Built) -> bytes:
+    (raw,) = (await adapter.advance(transaction.state)).send
+    await adapter.broadcast(raw)
+    return raw
+
+
+async def seen(node: Chain, adapter: EvmAdapter, blocks: int) -> None:
+    await node.anvil.mine(blocks)
+    await until_height(adapter, await height(node.anvil))
+
+
+async def test_a_transaction_goes_from_broadcast_to_included_to_final(
+    node: Chain, adapter: EvmAdapter
+) -> None:
+    one = await built(adapter)
+    step = await adapter.advance(one.state)
+    assert (step.stage, step.state, step.tx_id) == (TxStage.BROADCAST, one.state, one.tx_id)
+    await first_send(adapter, one)
+    await seen(node, adapter, 1)
+    step = await adapter.advance(one.state)
+    assert (step.stage, step.send, step.tx_id) == (TxStage.INCLUDED, (), one.tx_id)
+    await seen(node, adapter, 2)
+    assert (await adapter.advance(one.state)).stage is TxStage.FINAL
+
+
+async def test_a_lane_goes_on_over_a_restart_without_hole_or_double(node: Chain) -> None:
+    async with node.adapter(key=1) as before:
+        await before.next_heads(None)
+        lane = await before.open_lane(None)
+        first = await built(before, lane)
+        second = await built(before, first.lane)
+        third = await built(before, second.lane)
+        await first_send(before, first)
+        # The node dies here: of three that are journalled, one was sent.
+    async with node.adapter(key=1) as after:
+        await after.next_heads(None)
+        assert await after.open_lane(third.lane) == third.lane
+        fourth = await built(after, await after.open_lane(third.lane))
+        for one in (fourth, third, second):
+            await first_send(after, one)
+        ends = [
+            await finish(after, node.anvil, one.state) for one in (first, second, third, fourth)
+        ]
+        assert [end.stage for end in ends] == [TxStage.FINAL] * 4
+        # A journal behind the chain is led by the chain.
+        assert await after.open_lane(lane) == fourth.lane
+        assert await after.open_lane(None) == fourth.lane
+
+
+async def test_pending_transactions_that_the_journal_does_not_know_are_not_waited_for(
+    node: Chain,
+) -> None:
+    async with node.adapter(key=2) as adapter:
+        await adapter.next_heads(None)
+        lane = await adapter.open_lane(None)
+        await first_send(adapter, await built(adapter, lane))
+        assert await adapter.open_lane(None) == lane
+        await seen(node, adapter, 1)
+
+
+async def test_a_dropped_transaction_is_sent_again(node: Chain, adapter: EvmAdapter) -> None:
+    one = await built(adapter)
+    await first_send(adapter, one)
+    assert await node.anvil.call("anvil_dropTransaction", one.tx_id) is not None
+    await seen(node, adapter, 1)
+    assert await node.anvil.call("eth_getTransactionByHash", one.tx_id) is None
+    assert (await finish(adapter, node.anvil, one.state)).tx_id == one.tx_id
+
+
+async def test_sending_twice_is_success_before_and_after_inclusion(
+    node: Chain, adapter: EvmAdapter
+) -> None:
+    one = await built(adapter)
+    raw = await first_send(adapter, one)
+    await adapter.broadcast(raw)
+    await seen(node, adapter, 1)
+    await adapter.broadcast(raw)
+    assert (await finish(adapter, node.anvil, one.state)).stage is TxStage.FINAL
+
+
+async def test_a_stuck_transaction_is_replaced_by_a_dearer_one(
+    node: Chain, adapter: EvmAdapter
+) -> None:
+    one = await built(adapter)
+    cheap = EvmTx.decode(await first_send(adapter, one))
+    await node.anvil.call("anvil_setNextBlockBaseFeePerGas", hex(90 * GWEI))
+    await seen(node, adapter, 1)
+    waiting = await adapter.advance(one.state)
+    assert (waiting.tx_id, waiting.state) == (one.tx_id, one.state)
+    await node.anvil.call("anvil_setNextBlockBaseFeePerGas", hex(90 * GWEI))
+    await seen(node, adapter, 2)
+    step = await adapter.advance(one.state)
+    dear = EvmTx.decode(step.send[0])
+    assert step.tx_id != one.tx_id
+    assert step.state != one.state
+    assert dear.nonce == cheap.nonce
+    assert dear.data == cheap.data
+    assert dear.max_fee * 1000 >= cheap.max_fee * 1125
+    assert dear.tip * 1000 >= cheap.tip * 1125
+    await adapter.broadcast(step.send[0])
+    end = await finish(adapter, node.anvil, step.state)
+    assert (end.stage, end.tx_id) == (TxStage.FINAL, step.tx_id)
+    await node.anvil.call("anvil_setNextBlockBaseFeePerGas", hex(GWEI))
+    await seen(node, adapter, 1)
+
+
+async def test_the_first_attempt_may_win_after_it_was_replaced(
+    node: Chain, adapter: EvmAdapter
+) -> None:
+    one = await built(adapter)
+    await first_send(adapter, one)
+    await node.anvil.call("anvil_setNextBlockBaseFeePerGas", hex(90 * GWEI))
+    await seen(node, adapter, 3)
+    step = await adapter.advance(one.state)
+    assert step.tx_id != one.tx_id
+    # Journalled and never sent, as by a node that died in between: the first one is included.
+    await node.anvil.call("anvil_setNextBlockBaseFeePerGas", hex(GWEI))
+    await seen(node, adapter, 3)
+    end = await adapter.advance(step.state)
+    assert (end.stage, end.tx_id) == (TxStage.FINAL, one.tx_id)
+
+
+async def test_no_replacement_goes_over_the_cap(node: Chain) -> None:
+    async with node.adapter(key=3, max_fee_per_gas=3 * GWEI) as adapter:
+        await until_height(adapter, await height(node.anvil))
+        one = await built(adapter)
+        raw = await first_send(adapter, one)
+        await node.anvil.call("anvil_setNextBlockBaseFeePerGas", hex(90 * GWEI))
+        await seen(node, adapter, 4)
+        with pytest.raises(Retry, match="over max_fee_per_gas"):
+            await built(adapter)
+        step = await adapter.advance(one.state)
+        assert (step.state, step.send) == (one.state, (raw,))
+        await node.anvil.call("anvil_setNextBlockBaseFeePerGas", hex(GWEI))
+        await seen(node, adapter, 3)
+        assert (await finish(adapter, node.anvil, one.state)).stage is TxStage.FINAL
+
+
+async def test_a_transaction_behind_another_is_not_replaced(node: Chain) -> None:
+    async with node.adapter(key=4) as adapter:
+        await until_height(adapter, await height(node.anvil))
+        first = await built(adapter)
+        second = await built(adapter, first.lane)
+        raw = await first_send(adapter, second)
+        await seen(node, adapter, 5)
+        step = await adapter.advance(second.state)
+        assert (step.state, step.send) == (second.state, (raw,))
+        await first_send(adapter, first)
+        for one in (first, second):
+            assert (await finish(adapter, node.anvil, one.state)).stage is TxStage.FINAL
+
+
+async def test_a_nonce_that_someone_else_used_is_lost_at_finality_only(
+    node: Chain, adapter: EvmAdapter
+) -> None:
+    one = await built(adapter)
+    theft = await built(adapter, fee=10**15 + 1)
+    await first_send(adapter, theft)
+    await seen(node, adapter, 1)
+    step = await adapter.advance(one.state)
+    assert (step.stage, step.send) == (TxStage.BROADCAST, ())
+    await seen(node, adapter, 2)
+    assert (await adapter.advance(one.state)).stage is TxStage.LOST
+    assert (await adapter.advance(theft.state)).stage is TxStage.FINAL
+
+
+async def test_a_call_that_fails_is_reverted_at_finality_only(
+    node: Chain, adapter: EvmAdapter
+) -> None:
+    one = adapter.build(
+        adapter.refund_call(ZERO32),
+        Estimate(gas=200_000, max_fee=10 * GWEI, tip=GWEI),
+        await adapter.open_lane(None),
+    )
+    await first_send(adapter, one)
+    await seen(node, adapter, 1)
+    assert (await adapter.advance(one.state)).stage is TxStage.INCLUDED
+    await seen(node, adapter, 2)
+    assert (await adapter.advance(one.state)).stage is TxStage.REVERTED
+
+
+async def test_a_reorg_takes_an_inclusion_back_and_it_is_sent_again(
+    node: Chain, adapter: EvmAdapter
+) -> None:
+    one = await built(adapter)
+    await first_send(adapter, one)
+    await seen(node, adapter, 1)
+    assert (await adapter.advance(one.state)).stage is TxStage.INCLUDED
+    await node.anvil.call("anvil_reorg", 1, [])
+    await node.anvil.call("anvil_dropTransaction", one.tx_id)
+    step = await adapter.advance(one.state)
+    assert (step.stage, len(step.send)) == (TxStage.BROADCAST, 1)
+    assert (await finish(adapter, node.anvil, one.state)).stage is TxStage.FINAL
+
+
+async def test_what_the_hub_rejects_is_a_refusal_in_its_words(adapter: EvmAdapter) -> None:
+    with pytest.raises(AlreadyDone) as raised:
+        await adapter.estimate(adapter.refund_call(ZERO32))
+    assert raised.value.reason == "intent not open"
+    late = question(adapter, deadline=10**10)
+    with pytest.raises(Rejected, match="deadline too late"):
+        await adapter.estimate(adapter.request_call(late))
+
+
+async def test_a_call_over_the_most_gas_is_refused(node: Chain) -> None:
+    async with node.adapter(max_gas=30_000) as adapter:
+        await adapter.next_heads(None)
+        with pytest.raises(Refuse, match="over max_gas"):
+            await adapter.estimate(adapter.request_call(question(adapter)))
+
+
+async def test_an_account_without_money_is_a_retry(node: Chain) -> None:
+    async with node.adapter(key=5) as adapter:
+        await until_height(adapter, await height(node.anvil))
+        await node.anvil.fund(adapter.account[12:], 0)
+        assert await adapter.balance() == 0
+        with pytest.raises(Retry, match="the node says"):
+            await adapter.estimate(adapter.request_call(question(adapter)))
+        await node.anvil.fund(adapter.account[12:], 10**20)
+        assert await adapter.balance() == 10**20
+
+
+async def test_without_a_keystore_all_is_read_and_nothing_sent(node: Chain) -> None:
+    async with EvmAdapter(node.config()) as adapter:
+        await adapter.next_heads(None)
+        assert (await adapter.hub_state()).min_fee == 0
+        assert adapter.account == ZERO32
+        call = adapter.request_call(question(adapter))
+        for attempt in (adapter.estimate(call), adapter.open_lane(None), adapter.balance()):
+            with pytest.raises(Refuse, match="no keystore"):
+                await attempt
+        with pytest.raises(Refuse, match="no keystore"):
+            adapter.build(call, Estimate(1, 1, 1), bytes(8))
+
+
+async def test_a_node_that_answers_another_hash_is_not_believed(node: Chain) -> None:
+    async with Proxy(node.anvil.rpc) as proxy, node.adapter(key=6, rpc=proxy.rpc) as adapter:
+        await until_height(adapter, await height(node.anvil))
+        one = await built(adapter)
+        proxy.bend = lambda request, answer: (
+            answer | {"result": "0x" + "00" * 32}
+            if request["method"] == "eth_sendRawTransaction"
+            else answer
+        )
+        with pytest.raises(Retry, match="another transaction's hash"):
+            await first_send(adapter, one)
+        await seen(node, adapter, 3)
+        # A receipt that belongs to no block of the chain is not believed either.
+        proxy.bend = lambda request, answer: (
+            answer | {"result": answer["result"] | {"blockHash": "0x" + "00" * 32}}
+            if request["method"] == "eth_getTransactionReceipt"
+            else answer
+        )
+        with pytest.raises(Retry, match="in no block of the chain"):
+            await adapter.advance(one.state)
+
+
+async def test_an_underpriced_replacement_is_a_retry(node: Chain) -> None:
+    async with node.adapter(key=7) as adapter:
+        await until_height(adapter, await height(node.anvil))
+        lane = await adapter.open_lane(None)
+        await first_send(adapter, await built(adapter, lane))
+        with pytest.raises(Retry, match="underpriced"):
+            await first_send(adapter, await built(adapter, lane, fee=1))
+        await seen(node, adapter, 1)
+
+
+# The whole of a hub, by every call of the adapter
+
+
+async def ask(node: Chain, adapter: EvmAdapter, **changes: object) -> Intent:
+    end = await send(adapter, node.anvil, adapter.request_call(question(adapter, **changes)))
+    assert end.stage is TxStage.FINAL
+    (found,) = await adapter.requested(end.tx_id)
+    return found.intent
+
+
+async def attested(adapter: EvmAdapter, intent: Intent, output: bytes) -> tuple[Attestation, bytes]:
+    attestation = Attestation(
+        intent_id=intent.id,
+        origin_hub=intent.origin_hub,
+        status=0,
+        output_hash=keccak256(output),
+        agent_digest=b"\x01" * 32,
+        model_digest=ZERO32,
+        evidence_hash=b"\x02" * 32,
+        epoch=(await adapter.hub_state()).current.epoch,
+        expiry=intent.deadline,
+    )
+    return attestation, sign(attestation.digest(adapter.hub_id), SIGNER)
+
+
+async def settled(
+    adapter: EvmAdapter, intent: Intent, payouts: list[Payout]
+) -> tuple[Receipt, bytes]:
+    receipt = Receipt(
+        intent_id=intent.id,
+        dest_hub=intent.dest_hub,
+        status=0,
+        payouts_hash=payouts_hash(payouts),
+        fee=sum(payout.amount for payout in payouts),
+        epoch=(await adapter.hub_state()).current.epoch,
+        expiry=intent.deadline + 86_400,
+    )
+    return receipt, sign(receipt.digest(adapter.hub_id), SIGNER)
+
+
+async def test_an_intent_is_asked_delivered_settled_and_paid_out(
+    node: Chain, adapter: EvmAdapter
+) -> None:
+    intent = await ask(node, adapter)
+    attestation, signature = await attested(adapter, intent, b"an answer")
+    deliver = adapter.deliver_call(intent, attestation, b"an answer", [signature])
+    assert (await send(adapter, node.anvil, deliver)).stage is TxStage.FINAL
+    delivery = await adapter.delivery(intent.id)
+    assert delivery is not None
+    assert delivery.output_hash == keccak256(b"an answer")
+    assert delivery.evidence_hash == b"\x02" * 32
+    assert (delivery.status, delivery.epoch, delivery.signers) == (0, attestation.epoch, 1)
+    assert (delivery.deliverer, delivery.callback) == (adapter.account, CallbackState.NONE)
+    assert delivery.time <= (await adapter.next_heads(None)).final.time
+    with pytest.raises(AlreadyDone, match="already delivered"):
+        await adapter.estimate(deliver)
+
+    payee = b"\x00" * 12 + b"\x33" * 20
+    payouts = [Payout(adapter.account, 3 * 10**14), Payout(payee, 10**14)]
+    receipt, signature = await settled(adapter, intent, payouts)
+    before = await adapter.credit(adapter.account)
+    settle = adapter.settle_call(receipt, payouts, [signature])
+    assert (await send(adapter, node.anvil, settle)).stage is TxStage.FINAL
+    assert await adapter.intent_state(intent.id) is IntentState.SETTLED
+    assert await adapter.credit(payee) == 10**14
+    # The rest goes back to the requester, who is the payer here.
+    assert await adapter.credit(adapter.account) == before + 9 * 10**14
+    with pytest.raises(AlreadyDone, match="intent not open"):
+        await adapter.estimate(settle)
+
+    assert (await send(adapter, node.anvil, adapter.withdraw_call())).stage is TxStage.FINAL
+    assert await adapter.credit(adapter.account) == 0
+
+
+async def test_a_failed_callback_is_recorded_and_may_be_tried_again(
+    node: Chain, adapter: EvmAdapter
+) -> None:
+    nobody = b"\x00" * 12 + b"\x44" * 20
+    intent = await ask(node, adapter, callback=nobody, callback_gas=50_000)
+    attestation, signature = await attested(adapter, intent, b"x")
+    deliver = adapter.deliver_call(intent, attestation, b"x", [signature])
+    await send(adapter, node.anvil, deliver)
+    delivery = await adapter.delivery(intent.id)
+    assert delivery is not None
+    assert delivery.callback is CallbackState.FAILED
+    again = await send(adapter, node.anvil, adapter.retry_call(intent, b"x"))
+    assert again.stage is TxStage.FINAL
+
+
+async def test_an_unanswered_intent_is_refunded_after_its_grace(
+    node: Chain, adapter: EvmAdapter
+) -> None:
+    intent = await ask(node, adapter)
+    with pytest.raises(Rejected, match="refund too early"):
+        await adapter.estimate(adapter.refund_call(intent.id))
+    await node.anvil.warp(intent.deadline + 3_601 - (await adapter.hub_state()).at.time)
+    await until_height(adapter, await height(node.anvil))
+    assert (await send(adapter, node.anvil, adapter.refund_call(intent.id))).stage is TxStage.FINAL
+    assert await adapter.intent_state(intent.id) is IntentState.REFUNDED
+
+
+async def test_a_committee_names_the_next_one(node: Chain) -> None:
+    async with chain(chain_id=31_338) as other, other.adapter() as adapter:
+        await until_height(adapter, await height(other.anvil))
+        state = await adapter.hub_state()
+        signers = tuple(sorted((b"\x05" * 20, address_of(SIGNER))))
+        rotation = Rotation(
+            state.current.epoch + 1, signers_hash(signers), 2, state.at.time, ZERO32
+        )
+        signature = sign(rotation.digest(adapter.hub_id), SIGNER)
+        call = adapter.rotate_call(rotation, signers, [signature])
+        assert (await send(adapter, other.anvil, call)).stage is TxStage.FINAL
+        current = (await adapter.hub_state()).current
+        assert (current.epoch, current.signers, current.threshold) == (
+            *(state.current.epoch + 1, signers, 2),
+        )
+        with pytest.raises(AlreadyDone, match="not the next epoch"):
+            await adapter.estimate(call)
+
+
+async def test_a_lane_or_state_that_is_not_ours_is_a_value_error(node: Chain) -> None:
+    adapter = node.adapter()
+    with pytest.raises(ValueError, match="a lane is 8 bytes"):
+        adapter.build(Call("0x" + "00" * 20, b""), Estimate(1, 1, 1), b"7")
