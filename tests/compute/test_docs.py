@@ -2,17 +2,38 @@
 
 import re
 import tomllib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from vagus.compute import backend_config
+import pytest
+import pytest_asyncio
+
+from vagus.compute import Backend, backend_config
+from vagus.compute.backends.local import LocalBackend
+from vagus.compute.conformance import BackendConformance
 
 GUIDE = Path(__file__).parents[2] / "docs" / "backends.md"
 NAMES: dict[str, Any] = {"__name__": "guide"}
 for block in re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL):
     exec(compile(block, str(GUIDE), "exec"), NAMES)
 
-TestGuide = NAMES["TestParrot"]
+kit: type[BackendConformance] = NAMES["TestCampus"]
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.xdist_group("local-model-compute")
+class TestGuide(BackendConformance):
+    streams = kit.streams
+
+    @pytest_asyncio.fixture(loop_scope="session")
+    async def backend(self, local_model: LocalBackend) -> AsyncIterator[Backend]:
+        endpoint = local_model._client._endpoint
+        config = NAMES["CampusConfig"](name="campus", base_url=endpoint.base_url)
+        backend = NAMES["Campus"](config)
+        backend._endpoint = endpoint
+        async with backend:
+            yield backend
 
 
 def test_its_config_is_one() -> None:

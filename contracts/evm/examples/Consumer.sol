@@ -28,7 +28,7 @@ contract Consumer is IVagusConsumer {
 
     /// @notice Whose questions count: by the hub where they are asked and who asks them there.
     mapping(bytes32 => mapping(bytes32 => bool)) public allowed;
-    mapping(bytes32 => Answer) public answers;
+    mapping(bytes32 => Answer) private _answers;
 
     modifier onlyOwner() {
         require(msg.sender == OWNER, "not the owner");
@@ -94,8 +94,13 @@ contract Consumer is IVagusConsumer {
         require(allowed[originHub][requester], "requester not allowed");
         require(agentId == AGENT_ID, "another agent");
         // Refused or failed (status 1 and 2): there is no answer to act on, only the fact.
-        answers[intentId] = Answer(status == 0, status, output);
+        _answers[intentId] = Answer(status == 0, status, output);
         emit Answered(intentId, status, output);
+    }
+
+    /// @notice The answer to a question of an allowed requester.
+    function answers(bytes32 intentId) external view returns (Answer memory) {
+        return _answers[intentId];
     }
 
     /// @notice Withdraws this contract's credit at the hub, returned fees and refunds, to the owner.

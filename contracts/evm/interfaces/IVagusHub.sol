@@ -154,6 +154,7 @@ interface IVagusHub {
 
     // Calls.
 
+    /// @notice Asks an agent a question; the value sent is escrowed as the most that it may cost.
     function request(
         bytes32 agentId,
         bytes calldata payload,
@@ -166,6 +167,7 @@ interface IVagusHub {
         uint64 deadline
     ) external payable returns (bytes32 intentId);
 
+    /// @notice Records an outcome that the committee signed, then calls the intent's callback.
     function deliver(
         Intent calldata intent,
         Attestation calldata attestation,
@@ -173,61 +175,84 @@ interface IVagusHub {
         bytes[] calldata signatures
     ) external;
 
+    /// @notice Calls a delivered intent's callback again while it has not succeeded, for seven days.
     function retry(Intent calldata intent, bytes calldata output) external returns (bool success);
 
+    /// @notice Closes an open intent: credits whom the receipt pays, and the requester the rest.
     function settle(
         Receipt calldata receipt, Payout[] calldata payouts, bytes[] calldata signatures
     ) external;
 
+    /// @notice Credits the requester of an intent that nobody settled until deadline and grace.
     function refund(bytes32 intentId) external;
 
+    /// @notice Pays the caller all its credit.
     function withdraw() external;
 
+    /// @notice Installs the committee that the current one signed for.
     function rotate(
         Rotation calldata rotation, address[] calldata signers, bytes[] calldata signatures
     ) external;
 
+    /// @notice Stops request, deliver, retry and settle; the guardian's call.
     function pause() external;
 
+    /// @notice Ends a pause; the guardian's call.
     function unpause() external;
 
+    /// @notice Offers the guardian's role; the guardian's call.
     function offerGuardian(address candidate) external;
 
+    /// @notice Takes the guardian's role that was offered to the caller.
     function acceptGuardian() external;
 
     // Views.
 
+    /// @notice All that was set at deployment, the bounds of seq, the guardian, and whether it paused.
     function config() external view returns (Config memory);
 
+    /// @notice keccak256 of the hub's CAIP-10 id.
     function hubId() external view returns (bytes32);
 
+    /// @notice The smallest fee of a request.
     function minFee() external view returns (uint256);
 
+    /// @notice The current set, and the previous one with the time until which it counts.
     function committee() external view returns (Committee memory);
 
+    /// @notice The signers of any epoch: what the bitmap of a delivery names.
     function signersOf(uint64 epoch) external view returns (address[] memory);
 
+    /// @notice What became of an intent that was asked here; escrow and destHub only while open.
     function intentState(bytes32 intentId) external view returns (IntentState memory);
 
+    /// @notice What was delivered here for an intent; deliveredAt is 0 if nothing was.
     function delivery(bytes32 intentId) external view returns (Delivery memory);
 
+    /// @notice What an account can withdraw.
     function credit(address account) external view returns (uint256);
 
+    /// @notice The id of an intent: its EIP-712 hashStruct.
     function intentId(Intent calldata intent) external pure returns (bytes32);
 
+    /// @notice What a committee signs for an attestation to a hub.
     function attestationDigest(bytes32 hub, Attestation calldata attestation)
         external
         pure
         returns (bytes32);
 
+    /// @notice What a committee signs for a receipt to a hub.
     function receiptDigest(bytes32 hub, Receipt calldata receipt) external pure returns (bytes32);
 
+    /// @notice What a committee signs for a rotation of a hub.
     function rotationDigest(bytes32 hub, Rotation calldata rotation)
         external
         pure
         returns (bytes32);
 
+    /// @notice What a receipt says of its payouts.
     function payoutsHash(Payout[] calldata payouts) external pure returns (bytes32);
 
+    /// @notice What a rotation says of its signers.
     function signersHash(address[] calldata signers) external pure returns (bytes32);
 }

@@ -12,15 +12,16 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
+import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, TomlConfigSettingsSource
 
 from vagus.adapters.registry import adapter_class
-from vagus.agents import Policy
+from vagus.agents import AgentRegistry, Policy, agent_class
 from vagus.compute.registry import backend_class
 from vagus.daemon.fetch import model_path
 from vagus.daemon.roster import Roster
-from vagus.protocol import VagusError, caip2
+from vagus.protocol import Refuse, VagusError, caip2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,6 +42,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+log = structlog.get_logger("vagus.config")
 
 _PATHS = {"keystore", "password_file", "api_key_file", "model_path", "data"}
 
@@ -101,6 +104,24 @@ class Settings(BaseSettings):
     def adapters(self) -> list[ChainAdapter]:
         """Return an adapter for each chain, not entered yet. Raises ConfigError."""
         return [_plugin(f"chains.{at}", _adapter, table) for at, table in enumerate(self.chains)]
+
+    def agent_registry(self) -> AgentRegistry:
+        """Return the agents that are served. Raises ConfigError for a wrong table.
+
+        An agent that cannot be imported stops nothing: its intents are refused, and it is logged.
+        """
+        for name, table in self.agents.items():
+            try:
+                model = agent_class(name).Config
+            except Refuse as error:
+                log.warning("agent not served", agent=name, reason=error.reason)
+                continue
+            try:
+                model.model_validate(table)
+            except ValidationError as error:
+                lines = [f"agents.{name}.{line}" for line in _lines(error, model)]
+                raise ConfigError(lines) from error
+        return AgentRegistry(self.agents)
 
     def paid_from(self, keystore: Path, password_file: Path) -> Settings:
         """Return the same settings with another account to pay for transactions."""

@@ -54,7 +54,10 @@ class ChainChoice:
     @classmethod
     def parse(cls, text: str) -> ChainChoice:
         """Read `id=…,hub=…,rpc=…[,ws=…]`. Raises ConfigError."""
-        parts = dict(part.partition("=")[::2] for part in text.split(","))
+        parts: dict[str, str] = {}
+        for part in text.split(","):
+            key, _, value = part.partition("=")
+            parts[key.strip()] = value.strip()
         unknown = sorted(parts.keys() - {"id", "hub", "rpc", "ws"})
         missing = sorted({"id", "hub", "rpc"} - parts.keys())
         if unknown or missing:

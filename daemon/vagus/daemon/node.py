@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import structlog
 
 from vagus.adapters.evm.keystore import load_keystore, read_password
-from vagus.agents import AgentRegistry
 from vagus.daemon.api import Api, serve
 from vagus.daemon.carriers import Carriers
 from vagus.daemon.committee import SoleSigner
@@ -69,7 +68,8 @@ async def run(settings: Settings) -> None:
 async def _start(settings: Settings, stack: AsyncExitStack) -> _Node:
     """Open everything a node needs, in the order in which it is closed last to first."""
     try:
-        adapters, backends = settings.adapters(), settings.backend_list()
+        adapters, agents = settings.adapters(), settings.agent_registry()
+        backends, roster = settings.backend_list(), settings.committee
         folder = stack.enter_context(data_folder(settings.data))
         password = read_password(settings.signer.password_file)
         committee = SoleSigner(load_keystore(settings.signer.keystore, password))
@@ -82,7 +82,6 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> _Node:
         log.info("serving", host=settings.http.host, port=port, signer=signer)
         for backend in backends:
             await stack.enter_async_context(backend)
-        agents, roster = AgentRegistry(settings.agents), settings.committee
         executor = Executor(agents, backends, settings.policy, roster, committee.address)
     except (Retry, ConfigError, DataInUseError):
         raise

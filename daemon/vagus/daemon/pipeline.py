@@ -307,7 +307,7 @@ class Pipeline:
         await self._journal.move(record, Stage.CLOSED, note=reason, reason=reason)
 
     async def _follow(self, record: IntentRecord, adapter: ChainAdapter, kind: Kind) -> None:
-        tx = await self._journal.newest_tx(record.id, kind)
+        tx = record.tx or await self._journal.newest_tx(record.id, kind)
         if tx is None:
             raise RuntimeError(
                 f"intent 0x{record.id.hex()} is {record.stage.name} without a {kind}"

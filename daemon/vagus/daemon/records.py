@@ -52,7 +52,8 @@ class Kind(enum.StrEnum):
 class IntentRecord:
     """One intent as the journal has it. What a stage has not reached yet is None or empty.
 
-    `origin` is the CAIP-10 of the hub it was asked on; `seen_at` and `updated_at` are the node's
+    `tx` is the transaction that its stage waits for, as long as the process that sent it carries it:
+    after a restart the journal has it. `origin` is the CAIP-10 of the hub it was asked on; `seen_at` and `updated_at` are the node's
     clock in seconds, for people: no decision reads them.
     """
 
@@ -76,6 +77,7 @@ class IntentRecord:
     callback_failed: bool = False
     payouts: tuple[Payout, ...] = ()
     receipt: Receipt | None = None
+    tx: TxRecord | None = None
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,6 @@ import aiohttp
 import msgspec
 
 from vagus.adapters.base import Question
-from vagus.agents import AgentRegistry
 from vagus.daemon.client import ask
 from vagus.daemon.config import ConfigError, Settings
 from vagus.daemon.records import Stage
@@ -29,6 +29,10 @@ _POLL = 0.5
 
 class NodeError(VagusError):
     """The node does not answer, or says no."""
+
+
+class UnknownError(NodeError):
+    """The node has not seen what was asked for."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ async def quote_fee(settings: Settings, agent: str, origin: str | None, dest: st
     chain = Account.parse(_hub(adapters, dest, asked)).chain
     if chain not in settings.committee.gas_allowance:
         raise ConfigError([f"committee.gas_allowance has no {chain}: its node refuses to deliver"])
-    formula = AgentRegistry(settings.agents).get(agent).manifest.fee
+    formula = settings.agent_registry().get(agent).manifest.fee
     return max(state.min_fee, formula.price(0, settings.committee.gas_allowance[chain]))
 
 
@@ -90,16 +94,18 @@ async def send_request(settings: Settings, request: Request) -> Requested:
 async def get(node: str, path: str) -> dict[str, Any]:
     """Return what a node answers to a GET. Raises NodeError in its words."""
     timeout = aiohttp.ClientTimeout(total=10)
+    body: dict[str, Any]
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
             session.get(node + path) as response,
         ):
-            body: dict[str, Any] = msgspec.json.decode(await response.read(), type=dict)
+            body = msgspec.json.decode(await response.read(), type=dict[str, Any])
     except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as error:
         raise NodeError(f"no node answers at {node}: start it with `vagus run`") from error
     if response.status != 200:
-        raise NodeError(str(body.get("error", response.status)))
+        kind = UnknownError if response.status == 404 else NodeError
+        raise kind(str(body.get("error", response.status)))
     return body
 
 
@@ -107,13 +113,13 @@ async def wait_for(node: str, intent_id: str, say: Callable[[str], None]) -> dic
     """Follow an intent at a node until it ends, telling each new stage."""
     stage = ""
     while True:
-        known = await get(node, "/v1/intents?limit=500")
-        found = next((each for each in known["intents"] if each["id"] == intent_id), None)
-        if found and found["stage"] != stage:
-            stage = found["stage"]
-            say(stage)
-        if found and Stage[stage.upper()].ended:
-            return found
+        with contextlib.suppress(UnknownError):
+            found = await get(node, f"/v1/intents/{intent_id}")
+            if found["stage"] != stage:
+                stage = found["stage"]
+                say(stage)
+            if Stage[stage.upper()].ended:
+                return found
         await asyncio.sleep(_POLL)
 
 

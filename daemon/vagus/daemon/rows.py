@@ -32,6 +32,7 @@ CREATE TABLE intents(
   payouts BLOB NOT NULL DEFAULT x'', receipt BLOB, final INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX intents_open ON intents(stage) WHERE stage < 9;
+CREATE INDEX intents_tip ON intents(hub, height) WHERE final=0;
 CREATE INDEX intents_seen ON intents(seen_at);
 CREATE TABLE history(
   key INTEGER PRIMARY KEY, intent BLOB NOT NULL, stage INTEGER NOT NULL, at REAL NOT NULL,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from vagus.adapters.base import TxStage
 from vagus.daemon.failpoints import failpoint
 
 if TYPE_CHECKING:
-    from vagus.adapters.base import Call, ChainAdapter, Estimate, Heads
+    from vagus.adapters.base import Call, ChainAdapter, Estimate
     from vagus.daemon.journal import Journal
     from vagus.daemon.records import IntentRecord, Kind, Stage, TxRecord
 
@@ -54,10 +55,12 @@ class Sender:
 
     async def follow(self, adapter: ChainAdapter, tx: TxRecord) -> None:
         """Broadcast a journalled transaction and follow it until it ends; `tx` has how."""
-        heads: Heads | None = None
         while True:
+            # Taken before the look at the chain: a block that comes meanwhile is looked at again.
+            heads = adapter.heads
             step = await adapter.advance(tx.state)
-            if step.state != tx.state or step.stage != tx.stage:
+            # That it was sent needs no record: what is journalled and not included is sent again.
+            if step.state != tx.state or step.stage not in {tx.stage, TxStage.BROADCAST}:
                 await self._journal.follow(tx, step)
             if step.stage.ended:
                 return
@@ -66,4 +69,4 @@ class Sender:
                 for raw in step.send:
                     await adapter.broadcast(raw)
                 failpoint(f"{tx.kind}-broadcast")
-            heads = await adapter.next_heads(heads)
+            await adapter.next_heads(heads)

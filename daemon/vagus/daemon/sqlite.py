@@ -104,11 +104,13 @@ class SqliteJournal(Journal):
 
         def write(db: sqlite3.Connection) -> list[IntentRecord]:
             now = time.time()
-            fresh = [each for each in found if _observe(db, hub, each, final, now)]
-            if cursor is not None:
-                db.execute(_ORPHAN, (now, hub, cursor.height))
-                db.execute(_CURSOR, (hub, cursor.next_seq, cursor.height))
-            return [_record(hub, each, now) for each in fresh] if final else []
+            records = [_record(hub, each, now) for each in found]
+            fresh = [each for each in records if _observe(db, each, final)]
+            if cursor is None:
+                return []
+            db.execute(_ORPHAN, (now, hub, cursor.height))
+            db.execute(_CURSOR, (hub, cursor.next_seq, cursor.height))
+            return fresh
 
         return self._write(write)
 
@@ -146,7 +148,11 @@ class SqliteJournal(Journal):
             key = db.execute(_TX, (*row, now)).lastrowid or 0
             return TxRecord(key, record.id, kind, lane, TxStage.BUILT, built.tx_id, built.state)
 
-        return self._write(write, lambda _: _apply(record, to, changes))
+        def apply(tx: TxRecord) -> None:
+            _apply(record, to, changes)
+            record.tx = tx
+
+        return self._write(write, apply)
 
     def follow(self, tx: TxRecord, step: Step) -> Awaitable[None]:
         """Record what became of a transaction."""
@@ -305,18 +311,18 @@ def _resolve(group: list[_Write]) -> None:
         each.resolve()
 
 
-def _observe(db: sqlite3.Connection, hub: str, found: Requested, final: bool, now: float) -> bool:
+def _observe(db: sqlite3.Connection, record: IntentRecord, final: bool) -> bool:
     """Record one intent; True where it may be carried from now on."""
-    intent_id = found.intent.id
-    known = db.execute("SELECT stage, final FROM intents WHERE id=?", (intent_id,)).fetchone()
+    now, where = record.seen_at, (record.height, record.request_tx)
+    known = db.execute("SELECT stage, final FROM intents WHERE id=?", (record.id,)).fetchone()
     if known is None:
-        what = (found.intent.encode(), found.payload, found.terms, found.height, found.tx_id)
-        db.execute(_OBSERVE, (intent_id, hub, *what, now, now, final))
-        db.execute(_HISTORY, (intent_id, Stage.OBSERVED, now, ""))
+        what = (record.intent.encode(), record.payload, record.terms)
+        db.execute(_OBSERVE, (record.id, record.origin, *what, *where, now, now, final))
+        db.execute(_HISTORY, (record.id, Stage.OBSERVED, now, ""))
         return True
     if not final or known not in {(Stage.OBSERVED, 0), (Stage.ORPHANED, 0)}:
         return False
-    db.execute(_FINALIZE, (found.height, found.tx_id, now, intent_id))
+    db.execute(_FINALIZE, (*where, now, record.id))
     return True
 
 

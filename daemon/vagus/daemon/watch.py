@@ -31,11 +31,13 @@ async def watch(
     newer than the final block is recorded too, so that it can be seen, but it is read again.
     """
     heads: Heads | None = None
+    cursor: Cursor | None = None
     waiting = False
     while True:
         heads = await adapter.next_heads(heads)
         try:
-            cursor = await journal.cursor(adapter.hub) or await adapter.start()
+            if cursor is None:
+                cursor = await journal.cursor(adapter.hub) or await adapter.start()
             cursor = await _read(adapter, journal, cursor, heads.final, hand_on)
             if heads.latest.height > cursor.height:
                 tip, _ = await adapter.intents(cursor, heads.latest)
@@ -45,7 +47,7 @@ async def watch(
         except Retry as error:
             if not waiting:  # once a fault, not once a second
                 log.warning("hub cannot be read", hub=adapter.hub, reason=error.reason)
-            waiting, heads = True, None
+            waiting, heads, cursor = True, None, None
             await asyncio.sleep(error.after)
         else:
             if waiting:

@@ -125,6 +125,29 @@ async def test_a_node_that_goes_down_and_returns_is_said_once_each(
     assert said.count("chain.reachable") == 1
 
 
+async def test_no_key_of_an_endpoint_is_logged(
+    node: Chain, proxy: Proxy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = "canary-key-77aa"
+    rpc = f"{proxy.rpc.replace('127', f'{key}@127')}/v3/{key}?{key}={key}"
+    async with node.adapter(rpc=rpc, ws=f"{proxy.ws}/no/{key}") as adapter:
+        await adapter.next_heads(None)
+        proxy.down = True
+        await _unhealthy(adapter)
+        proxy.down = False
+        proxy.bend = lambda request, answer: {
+            "jsonrpc": "2.0",
+            "id": request["id"],
+            "error": {"code": -32000, "message": f"over quota of {key}"},
+        }
+        await _until(lambda: proxy.count("eth_chainId") > 3)
+        shown = repr(adapter) + repr(vars(adapter))
+    said = capsys.readouterr()
+    assert "chain.unreachable" in said.out
+    assert "chain.websocket_lost" in said.out
+    assert key not in said.out + said.err + shown
+
+
 async def test_heads_never_go_back(node: Chain, proxy: Proxy) -> None:
     async with node.adapter(rpc=proxy.rpc) as adapter:
         heads = await until_height(adapter, await height(node.anvil))

@@ -11,7 +11,7 @@ from support.evm import Chain, chain, height, question, until_height
 from support.proxy import Proxy
 from vagus.adapters.base import ChainAdapter, Cursor, EventFilter, IntentState, Requested
 from vagus.adapters.evm.adapter import EvmAdapter
-from vagus.protocol import ZERO32, Retry, keccak256
+from vagus.protocol import ZERO32, Halt, Retry, keccak256
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -297,16 +297,36 @@ async def test_a_node_behind_its_own_head_is_a_retry(asked: Asked, proxy: Proxy)
             await adapter.intents(cursor, final)
 
 
-@pytest.mark.parametrize("answer", ["0x", "0x00", "0x" + "ff" * 32 * 14, "0x" + "00" * 32 * 14])
-async def test_a_view_that_does_not_decode_is_a_retry_or_another_hub(
-    asked: Asked, proxy: Proxy, answer: str
+def viewing(answer: str) -> Any:
+    return lambda request, found: (
+        found | {"result": answer} if request["method"] == "eth_call" else found
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ("0x", "no hub at"),
+        ("0x00", "14 words expected"),
+        ("0x" + "ff" * 32 * 14, "outside uint64"),
+        ("0x" + "00" * 32 * 15, "14 words expected"),
+    ],
+)
+async def test_a_view_that_does_not_decode_is_a_retry(
+    asked: Asked, proxy: Proxy, answer: str, message: str
 ) -> None:
     async with asked.node.adapter(rpc=proxy.rpc) as adapter:
         await ready(adapter, asked)
-        proxy.bend = lambda request, found: (
-            found | {"result": answer} if request["method"] == "eth_call" else found
-        )
-        with pytest.raises((Retry, Exception), match=r"hub"):
+        proxy.bend = viewing(answer)
+        with pytest.raises(Retry, match=message):
+            await adapter.hub_state()
+
+
+async def test_a_contract_that_is_another_hub_halts(asked: Asked, proxy: Proxy) -> None:
+    async with asked.node.adapter(rpc=proxy.rpc) as adapter:
+        await ready(adapter, asked)
+        proxy.bend = viewing("0x" + "00" * 32 * 14)
+        with pytest.raises(Halt, match="is another hub"):
             await adapter.hub_state()
 
 

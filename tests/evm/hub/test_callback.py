@@ -192,32 +192,6 @@ def test_a_callback_that_burns_its_gas_is_retried_with_all_of_it(
     assert int(call["gas"], 16) == intent["callbackGas"]
 
 
-def test_the_reserve_is_twice_what_is_spent_around_the_callback(
-    hub: HubClient, puppet: Contract, intent
-):
-    script(puppet, hub.anvil, REVERT)
-    delivered = hub.deliver(intent)
-    script(puppet, hub.anvil, ACCEPT)
-    retried = hub.retry(intent)
-    longest = hub.intent(seq=99, callback=word(puppet.address), callbackGas=10**6)
-    whole = hub.deliver(longest, output=bytes(8192), gas=8_000_000)
-    spent = max(around(hub, receipt) for receipt in (delivered, retried, whole))
-    assert 2 * spent <= hub.config["callbackReserve"]
-
-
-def around(hub: HubClient, receipt) -> int:
-    """Gas that a call spent after its check of the gas, without what the callback used."""
-    hash_ = "0x" + receipt["transactionHash"].hex()
-    steps = hub.anvil.rpc("debug_traceTransaction", hash_, {"disableStorage": True})["structLogs"]
-    own = [step for step in steps if step["depth"] == 1]
-    at = max(i for i, step in enumerate(own) if step["op"] == "CALL")
-    check = max(i for i in range(at) if own[i]["op"] == "GAS")
-    before = own[check]["gas"] - own[at]["gas"]
-    call = int(traced(hub, receipt)["calls"][-1]["gasUsed"], 16)
-    after = own[at]["gas"] - call - (own[-1]["gas"] - own[-1]["gasCost"])
-    return before + after
-
-
 # Retry.
 
 

@@ -36,14 +36,26 @@ def test_no_two_rules_have_one_name():
     assert len(set(names)) == len(names)
 
 
-def test_every_reason_of_the_contract_is_met_by_a_test():
+def reasons() -> set[str]:
+    """Every reason string of the contract's source."""
     sources = [CONTRACTS / "Hub.vy", *sorted((CONTRACTS / "modules").glob("*.vy"))]
     text = "".join(source.read_text() for source in sources)
     # A reason is the string after a comma that ends an assert, on its line or on its last one.
-    reasons = re.findall(r'(?:assert [^"]*?|\)), "([^"]+)"\n', text)
-    assert len(reasons) == len(re.findall(r"^ +assert ", text, re.MULTILINE))
+    found = re.findall(r'(?:assert [^"]*?|\)), "([^"]+)"\n', text)
+    assert len(found) == len(re.findall(r"^ +assert ", text, re.MULTILINE))
     assert "raise" not in text
-    assert set(reasons) == {case.reason for case in TABLE if case.reason} | set(ELSEWHERE)
+    return set(found)
+
+
+def test_every_reason_of_the_contract_is_met_by_a_test():
+    assert reasons() == {case.reason for case in TABLE if case.reason} | set(ELSEWHERE)
+
+
+def test_every_reason_is_explained_to_contract_authors():
+    guide = (CONTRACTS.parents[1] / "docs" / "hub-evm.md").read_text()
+    table = guide[guide.index("## Errors") : guide.index("## Deploy")]
+    explained = set(re.findall(r"^\| `([^`]+)` \| \w+", table, re.MULTILINE))
+    assert explained == reasons()
 
 
 @pytest.mark.parametrize(("reason", "file"), ELSEWHERE.items())

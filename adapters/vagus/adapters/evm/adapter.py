@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 
 import aiohttp
 import structlog
+from pydantic import BaseModel
 from typing_extensions import override
 
 from vagus.adapters.background import background
@@ -60,7 +61,7 @@ class EvmAdapter(ChainAdapter):
     either it reads, and every call that needs an account raises `Refuse`. Raises `WalletError`.
     """
 
-    Config: ClassVar[type[EvmConfig]] = EvmConfig
+    Config: ClassVar[type[BaseModel]] = EvmConfig
 
     def __init__(self, config: EvmConfig, wallet: Wallet | None = None) -> None:
         if wallet is None and config.keystore is not None and config.password_file is not None:

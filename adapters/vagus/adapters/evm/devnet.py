@@ -70,6 +70,7 @@ class Anvil:
         self.key = DEV_KEYS[0]
         """A funded private key, in hex."""
         self.port = 0
+        self.pid = 0
         self._command = [str(binary), "--port", "0", "--chain-id", str(chain_id)]
         self._command += ["--block-time", str(block_time), "--slots-in-an-epoch", "1", *options]
         self._stack = contextlib.AsyncExitStack()
@@ -149,6 +150,7 @@ class Anvil:
             )
         except OSError as error:
             raise DevnetError(f"anvil cannot be started: {error.strerror}") from None
+        self.pid = process.pid
         try:
             yield process
         finally:

@@ -59,6 +59,7 @@ class IntentReader:
         found = await self._read(cursor.height + 1, last)
         batch = _contiguous(found, cursor.next_seq)
         if not _complete(found, cursor.next_seq + len(batch), end):
+            self._range = max(1, (last - cursor.height) // 2)
             await self._read_again(found, cursor.next_seq + len(batch), end, last, until)
             batch = _contiguous(found, cursor.next_seq)
         self._range = min(2 * self._range, self._most)
@@ -82,7 +83,6 @@ class IntentReader:
         self, found: dict[int, Requested], missing: int, end: int | None, last: int, until: Block
     ) -> None:
         """Read backwards from `last` what is missing, until it is there or was passed."""
-        self._range = max(1, self._range // 2)
         deployed = (await self.start(until)).height + 1
         for _ in range(_MAX_READS_AGAIN):
             first = max(deployed, last - self._range + 1)

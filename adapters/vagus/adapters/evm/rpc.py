@@ -75,8 +75,9 @@ class Rpc:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
     async def call(self, method: str, params: list[object], decoder: msgspec.json.Decoder[T]) -> T:
         """Call a method; its result as the decoder's type.

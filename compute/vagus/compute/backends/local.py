@@ -31,7 +31,7 @@ class LocalConfig(BackendConfig):
 
     model_path: the file; whoever makes the backend fills in the default's. model, revision and
     quantization name what the file is. parallel: requests at once. context: tokens per request,
-    prompt and answer. start_timeout: seconds for loading the model.
+    prompt and answer. threads: half the cores unless given. start_timeout: seconds for loading.
     """
 
     kind: Label = "local"

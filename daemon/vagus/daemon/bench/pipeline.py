@@ -52,6 +52,8 @@ __all__ = ["Run", "measure"]
 _ORIGIN = "eip155:31337:0x" + "11" * 20
 _DEST = "eip155:31338:0x" + "22" * 20
 _WARM_UP = 32
+# Seconds without a single intent's end after which something is wrong, and the log says what.
+_PATIENCE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,8 @@ class _Timed(Pipeline):
         for _ in range(in_flight):
             ask()
         while len(seconds) < len(logs):
-            intent = await self._ended.get()
+            async with asyncio.timeout(_PATIENCE):
+                intent = await self._ended.get()
             seconds.append(time.perf_counter() - asked[intent])
             ask()
         return seconds

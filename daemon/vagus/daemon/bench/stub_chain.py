@@ -64,7 +64,7 @@ class StubChain(ChainAdapter):
         self._heads = Heads(_block(1), _block(1))
         self._nonce = 0
         self._asked: list[ChainEvent] = []
-        self._sent: list[bytes] = []
+        self._sent: dict[bytes, bytes] = {}
         self._mining = False
         # By height: what a block holds is only looked for where its height is read.
         self._logs: dict[int, list[ChainEvent]] = {}
@@ -95,14 +95,15 @@ class StubChain(ChainAdapter):
     def _mine(self) -> None:
         """Make a block of what has come; one more behind it makes it final."""
         asked, self._asked = self._asked, []
-        sent, self._sent = self._sent, []
+        sent, self._sent = self._sent, {}
         final = self._heads.latest
         latest = _block(final.height + 1)
         if asked:
             where = {"height": latest.height, "block_hash": latest.hash}
             self._logs[latest.height] = [replace(log, **where) for log in asked]
-        for raw in sent:
+        for name, raw in sent.items():
             self._execute(raw, latest)
+            self._included[name] = latest.height
         self._heads = Heads(latest, final)
         moved, self._moved = self._moved, asyncio.get_running_loop().create_future()
         moved.set_result(None)
@@ -115,7 +116,6 @@ class StubChain(ChainAdapter):
         if (tx.chain_id, tx.to, tx.nonce) != (self._chain_id, self._to, self._nonce):
             raise RuntimeError(f"{self.chain}: nonce {tx.nonce} came, not {self._nonce}")
         self._nonce += 1
-        self._included[tx_hash(raw)] = block.height
         if tx.data[:4] == _SETTLE:
             self._settled[Receipt.decode(tx.data[_RECEIPT]).intent_id] = block.height
             return
@@ -255,19 +255,22 @@ class StubChain(ChainAdapter):
         to = bytes.fromhex(call.to[2:])
         fees = (estimate.tip, estimate.max_fee, estimate.gas)
         raw = self._wallet.sign(EvmTx(self._chain_id, nonce, *fees, to, call.value, call.data))
-        return Built((nonce + 1).to_bytes(8, "big"), raw, "0x" + tx_hash(raw).hex())
+        name = tx_hash(raw)
+        return Built((nonce + 1).to_bytes(8, "big"), name + raw, "0x" + name.hex())
 
     async def broadcast(self, raw: bytes) -> None:
-        """Put it into the next block."""
-        self._sent.append(raw)
-        self._mine_soon()
+        """Put it into the next block; what the chain has already is success."""
+        name = tx_hash(raw)
+        if name not in self._sent and name not in self._included:
+            self._sent[name] = raw
+            self._mine_soon()
 
     async def advance(self, state: bytes) -> Step:
         """Go through the stages that a real chain goes through: sent, included, final."""
-        name = tx_hash(state)
+        name, raw = state[:_WORD], state[_WORD:]
         height = self._included.get(name)
         if height is None:
-            return Step(TxStage.BROADCAST, state, "0x" + name.hex(), (state,))
+            return Step(TxStage.BROADCAST, state, "0x" + name.hex(), (raw,))
         stage = TxStage.FINAL if height <= self._heads.final.height else TxStage.INCLUDED
         return Step(stage, state, "0x" + name.hex())
 

@@ -75,7 +75,10 @@ def demo(
     from vagus.daemon.demo import run_demo
 
     report = uvloop.run(run_demo(folder, say, live=not as_json))
+    wrong = report.pop("wrong")
     if as_json:
+        for fault in wrong:
+            say(f"wrong: {fault}")
         emit(report)
     raise typer.Exit(0 if report["ok"] else 1)
 

@@ -28,7 +28,7 @@ FINAL_SECONDS = 20.0
 async def check(
     net: Devnet, adapters: Sequence[ChainAdapter], consumers: Consumers, cases: Sequence[Case]
 ) -> dict[str, Any]:
-    """Return the report, and what is wrong with each case that did not end as it should."""
+    """Return the report, and under `wrong` what did not end as it should."""
     wrong: list[str] = []
     shown: list[dict[str, Any]] = []
     for case in cases:

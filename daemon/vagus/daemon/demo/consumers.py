@@ -35,16 +35,16 @@ async def deploy_consumers(
     chains: Sequence[DevChain], adapters: Sequence[ChainAdapter]
 ) -> Consumers:
     """Deploy them from the requester's account, which the consumers then trust on every chain."""
+    wallets = [Wallet(PrivateKey(bytes.fromhex(chain.private_key[2:]))) for chain in chains]
     found = []
-    for chain in chains:
-        wallet = Wallet(PrivateKey(bytes.fromhex(chain.private_key.removeprefix("0x"))))
+    for chain, wallet in zip(chains, wallets, strict=True):
         hub = Account.parse(chain.hub).address
         done = await deploy_contract(chain.anvil.rpc, wallet, "consumer", hub, agent_id("chat@1"))
         found.append(done.address.rjust(32, b"\0"))
     for consumer, adapter in zip(found, adapters, strict=True):
         for origin in adapters:
             await send(adapter, _allow(consumer, origin.hub_id, origin.account))
-    done = await deploy_contract(chains[1].anvil.rpc, wallet, "reverter")
+    done = await deploy_contract(chains[1].anvil.rpc, wallets[1], "reverter")
     return Consumers((found[0], found[1]), done.address.rjust(32, b"\0"))
 
 

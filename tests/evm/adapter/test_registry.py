@@ -1,0 +1,55 @@
+"""Which chains are served: found by entry point, loaded late, broken ones named."""
+
+from importlib.metadata import EntryPoint, EntryPoints
+
+import pytest
+
+from vagus.adapters import registry
+from vagus.adapters.evm.adapter import EvmAdapter
+from vagus.adapters.registry import AdapterError, adapter_class, installed
+
+
+@pytest.fixture
+def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = EntryPoints(
+        EntryPoint(name, target, registry.GROUP)
+        for name, target in (
+            ("eip155", "vagus.adapters.evm.adapter:EvmAdapter"),
+            ("missing", "no.such.module:Adapter"),
+            ("odd", "vagus.adapters.base:Block"),
+            ("rival", "a:A"),
+            ("rival", "b:B"),
+        )
+    )
+    monkeypatch.setattr(registry, "entry_points", lambda group: found.select(group=group))
+
+
+def test_the_evm_adapter_is_installed() -> None:
+    assert adapter_class("eip155:31337") is EvmAdapter
+    assert adapter_class("eip155") is EvmAdapter
+    ours = next(one for one in installed() if one.namespace == "eip155")
+    assert ours.fault == ""
+    assert ours.distribution.startswith("vagus ")
+
+
+@pytest.mark.usefixtures("plugins")
+def test_a_broken_adapter_stops_no_other_and_is_listed_with_its_reason() -> None:
+    faults = {one.target: one.fault for one in installed()}
+    assert faults["vagus.adapters.evm.adapter:EvmAdapter"] == ""
+    assert "ModuleNotFoundError: No module named 'no'" in faults["no.such.module:Adapter"]
+    assert "is no ChainAdapter" in faults["vagus.adapters.base:Block"]
+    assert adapter_class("eip155:1") is EvmAdapter
+
+
+@pytest.mark.usefixtures("plugins")
+@pytest.mark.parametrize(
+    ("chain", "message"),
+    [
+        ("missing:1", "the adapter for 'missing' is broken"),
+        ("solana:x", "no adapter for 'solana' is installed .installed: eip155, missing"),
+        ("rival:1", "several adapters for 'rival' are installed: a:A, b:B"),
+    ],
+)
+def test_what_cannot_be_used_is_an_error_that_says_why(chain: str, message: str) -> None:
+    with pytest.raises(AdapterError, match=message):
+        adapter_class(chain)
