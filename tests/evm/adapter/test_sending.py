@@ -279,8 +279,13 @@ async def test_an_account_without_money_is_a_retry(node: Chain) -> None:
         await until_height(adapter, await height(node.anvil))
         await node.anvil.fund(adapter.account[12:], 0)
         assert await adapter.balance() == 0
-        with pytest.raises(Retry, match="the node says"):
-            await adapter.estimate(adapter.request_call(question(adapter)))
+        call = adapter.request_call(question(adapter))
+        poor = adapter.build(call, Estimate(200_000, 9 * GWEI, GWEI), await adapter.open_lane(None))
+        address = "0x" + adapter.account[12:].hex()
+        for attempt in (adapter.estimate(call), first_send(adapter, poor)):
+            with pytest.raises(Retry, match=f"{address} on eip155:31337 cannot pay") as raised:
+                await attempt
+            assert raised.value.after == 30
         await node.anvil.fund(adapter.account[12:], 10**20)
         assert await adapter.balance() == 10**20
 

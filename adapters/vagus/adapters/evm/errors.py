@@ -22,6 +22,7 @@ __all__ = [
     "Unreachable",
     "WalletError",
     "is_known_transaction",
+    "is_out_of_funds",
     "printable",
     "refusal",
     "revert_reason",
@@ -80,6 +81,11 @@ def is_known_transaction(error: NodeError) -> bool:
     """Whether a node rejects a transaction because it, or its nonce, is in already."""
     text = error.message.lower()
     return any(known in text for known in _KNOWN)
+
+
+def is_out_of_funds(error: NodeError) -> bool:
+    """Whether the account cannot pay: no node says so by a code."""
+    return "insufficient funds" in error.message.lower()
 
 
 def refusal(error: NodeError) -> Refuse | None:

@@ -17,6 +17,7 @@ from vagus.adapters.evm.errors import (
     BadAnswer,
     NodeError,
     is_known_transaction,
+    is_out_of_funds,
     refusal,
 )
 from vagus.adapters.evm.heads import HeadTracker
@@ -79,7 +80,7 @@ class Sender:
         except NodeError as error:
             refused = refusal(error)
             if refused is None:
-                raise
+                raise self._shortage(error) from None
             if refused.reason in _PASSING:
                 raise Retry(f"the hub says: {refused.reason}", 30) from None
             raise refused from None
@@ -125,7 +126,7 @@ class Sender:
             # Whether the nonce was used by this transaction, `advance` finds out.
             if is_known_transaction(error):
                 return
-            raise
+            raise self._shortage(error) from None
         if found != tx_hash(raw):
             raise BadAnswer(f"{self._rpc.name}: another transaction's hash came back")
 
@@ -193,6 +194,12 @@ class Sender:
         if base + tip > cap:
             raise _FeesOverCap(f"gas costs {base + tip} wei, over max_fee_per_gas {cap}", 10)
         return min(2 * base + tip, cap), tip
+
+    def _shortage(self, error: NodeError) -> Retry:
+        """Say which account needs money where that is the fault; people are slower than nodes."""
+        if is_out_of_funds(error):
+            return Retry(f"the account {self._from()} on {self._config.id} cannot pay", 30)
+        return error
 
     async def _count(self, block: object) -> int:
         return await self._rpc.quantity("eth_getTransactionCount", [self._from(), block])

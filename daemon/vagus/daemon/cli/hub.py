@@ -27,10 +27,17 @@ def deploy(
     min_ttl: Annotated[int, typer.Option(help="Shortest life of an intent, seconds.")] = 120,
     max_ttl: Annotated[int, typer.Option(help="Longest life of an intent, seconds.")] = 30 * 86_400,
     grace: Annotated[int, typer.Option(help="Seconds from deadline to refund.")] = 3600,
+    slowest: Annotated[
+        float, typer.Option(help="Finality of the slowest chain it delivers to, seconds.")
+    ] = 0,
     roster_hash: Annotated[str, typer.Option(help="The roster's digest.")] = "0x" + "0" * 64,
     as_json: JsonOption = False,
 ) -> None:
-    """Deploy a hub and print its CAIP-10 id and what that cost."""
+    """Deploy a hub and print its CAIP-10 id and what that cost.
+
+    Refuses periods that the chains can't keep: min-ttl covers this chain's finality and a minute,
+    grace covers the slowest destination's finality, inclusion here and ten minutes of clock skew.
+    """
     import uvloop
 
     from vagus.adapters.base import HubParameters
@@ -50,7 +57,8 @@ def deploy(
             roster_hash=_hex("roster-hash", roster_hash, 32),
         )
         say("Deploying; waits until the transaction is included")
-        done = uvloop.run(deploy_hub(rpc, Wallet.load(keystore, password_file), parameters))
+        wallet = Wallet.load(keystore, password_file)
+        done = uvloop.run(deploy_hub(rpc, wallet, parameters, slowest))
     except ValueError as error:
         raise ConfigError([str(error)]) from None
     shown = {"hub": done.account, "tx": done.tx_id, "gas": done.gas_used, "height": done.height}
