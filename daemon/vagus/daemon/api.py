@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-import orjson
+import msgspec
 from aiohttp import web
 
 from vagus.daemon.records import IntentRecord, Kind, Stage
@@ -141,13 +141,13 @@ def _hash(text: str) -> bytes:
     except ValueError:
         data = b""
     if len(data) != 32:
-        reason = orjson.dumps({"error": "an id or hash is 0x and 64 hex digits"})
+        reason = msgspec.json.encode({"error": "an id or hash is 0x and 64 hex digits"})
         raise web.HTTPBadRequest(body=reason, content_type="application/json")
     return data
 
 
 def _json(value: Any, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")
+    return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
 
 
 def _error(status: int, reason: str) -> web.Response:

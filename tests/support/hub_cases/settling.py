@@ -92,6 +92,11 @@ def _(hub):
     hub.settle(hub.ask(), [(b"\1" * 32, 10)])
 
 
+@CASES.rejected("payee malformed", "a payout to an address with one byte too many")
+def _(hub):
+    hub.settle(hub.ask(), [(bytes(11) + b"\1" * 21, 10)])
+
+
 @CASES.rejected("", "35 payouts")
 def _(hub):
     received(hub, [1] * 35)

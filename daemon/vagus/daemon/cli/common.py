@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
+import msgspec
 import typer
 
 __all__ = ["ConfigOption", "JsonOption", "emit", "say"]
@@ -19,7 +19,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 
 def emit(value: Any) -> None:
     """Print one JSON object on one flushed line of stdout."""
-    sys.stdout.write(orjson.dumps(value).decode() + "\n")
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
     sys.stdout.flush()
 
 

@@ -71,7 +71,7 @@ def send(
     The requester's key must not be the node's own account: two who send from one account take each
     other's nonces.
     """
-    import orjson
+    import msgspec
     import uvloop
 
     from vagus.daemon.config import ConfigError, load
@@ -79,7 +79,7 @@ def send(
 
     if (prompt is None) == (payload is None):
         raise ConfigError(["give --prompt or --payload"])
-    text = orjson.dumps({"prompt": prompt}) if payload is None else payload.encode()
+    text = msgspec.json.encode({"prompt": prompt}) if payload is None else payload.encode()
     settings = load(config)
     keys = config.resolve().parent / "keys"
     request = Request(
