@@ -26,12 +26,13 @@ demo: setup  ## the main job: two chains, a node, a real model
 test: setup  ## the tests, on real nodes
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-check: setup  ## ruff, mypy, pyright, the layers: what CI checks
+check: setup  ## ruff, mypy, pyright, the layers, the contracts builds: what CI checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(BIN)/python contracts/evm/build.py --check
 
 fmt: setup  ## format and mend what ruff can mend
 	$(BIN)/ruff check --fix .
