@@ -48,10 +48,13 @@ class Devnet:
         """Its process and those of its chains."""
         return [self.process.pid, *children(self.process.pid)]
 
-    def variant(self, name: str, *, backends: str = LOCAL, **replaced: str) -> Path:
+    def variant(
+        self, name: str, *, backends: str = LOCAL, chains: str = "", **replaced: str
+    ) -> Path:
         """Write a config of a node with a journal and a port of its own; keys stay the devnet's.
 
-        `replaced` are endpoints: rpc0, ws0, rpc1, ws1.
+        `backends` stands for the local one, `chains` is added to each chain's table; `replaced`
+        are endpoints: rpc0, ws0, rpc1, ws1.
         """
         text = self.config.read_text()
         port = tomllib.loads(text)["http"]["port"]
@@ -64,6 +67,7 @@ class Devnet:
         for before, after in changes.items():
             assert text.count(before) == 1, before
             text = text.replace(before, after)
+        text = text.replace("[[chains]]\n", f"[[chains]]\n{chains}\n")
         path = self.folder / f"{name}.toml"
         path.write_text(text)
         return path

@@ -22,6 +22,14 @@ class StubModel:
         self.open.set()
         self.authorizations: set[str] = set()
 
+    @property
+    def backends(self) -> str:
+        """The `[[backends]]` table of a node that uses it."""
+        return (
+            '[[backends]]\nkind = "openai"\nname = "stub"\n'
+            f'base_url = "{self.base_url}"\nmodels = [{{ name = "stub" }}]\n'
+        )
+
     async def answer(self, request: Request) -> None:
         prompt = orjson.loads(request.body)["messages"][-1]["content"]
         self.asked[prompt] += 1

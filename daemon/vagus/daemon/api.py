@@ -11,12 +11,14 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from aiohttp import web
 
 from vagus.daemon.records import IntentRecord, Kind, Stage
+from vagus.protocol import Retry
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Api", "serve", "show"]
 
 _MAX_LIMIT = 500
+_LIMIT = re.compile("[1-9][0-9]{0,2}")
 
 
 class Api:
@@ -54,9 +57,13 @@ class Api:
         return web.Response(text="ok\n")
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        silent = [adapter.chain for adapter in self._network.adapters if not adapter.healthy]
-        if silent:
-            return web.Response(status=503, text=f"no answer from {', '.join(silent)}\n")
+        faults = dict(self._network.faults)
+        for adapter in self._network.adapters:
+            if not adapter.healthy:
+                faults.setdefault(adapter.hub, "its chain does not answer")
+        if faults:
+            lines = [f"{hub}: {reason}\n" for hub, reason in sorted(faults.items())]
+            return web.Response(status=503, text="".join(lines))
         return web.Response(text="ready\n")
 
     async def _metrics_text(self, _: web.Request) -> web.Response:
@@ -66,7 +73,7 @@ class Api:
     async def _intents(self, request: web.Request) -> web.Response:
         limit = request.query.get("limit", "50")
         stage = request.query.get("stage")
-        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:4]) <= _MAX_LIMIT):
+        if not _LIMIT.fullmatch(limit) or int(limit) > _MAX_LIMIT:
             return _error(400, f"limit is a number from 1 to {_MAX_LIMIT}")
         if stage is not None and stage.upper() not in Stage.__members__:
             return _error(400, f"stage is one of {', '.join(Stage.__members__).lower()}")
@@ -125,11 +132,17 @@ async def show(journal: Journal, record: IntentRecord) -> dict[str, Any]:
 @contextlib.asynccontextmanager
 async def serve(api: Api, config: HttpConfig) -> AsyncIterator[int]:
     """Serve until the block ends; yields the port, which the system picks where it is 0."""
-    runner = web.AppRunner(api.app(), access_log=None)
+    runner = web.AppRunner(api.app(), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, config.host, config.port, shutdown_timeout=1.0)
-        await site.start()
+        site = web.TCPSite(runner, config.host, config.port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise Retry(
+                f"http.port {config.port} on {config.host} cannot be used ({error.strerror}): "
+                "stop what has it, or set another port under [http]"
+            ) from None
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
@@ -141,13 +154,15 @@ def _hash(text: str) -> bytes:
     except ValueError:
         data = b""
     if len(data) != 32:
-        reason = msgspec.json.encode({"error": "an id or hash is 0x and 64 hex digits"})
-        raise web.HTTPBadRequest(body=reason, content_type="application/json")
+        reason = msgspec.json.encode({"error": "an id or hash is 0x and 64 hex digits"}).decode()
+        raise web.HTTPBadRequest(text=reason, content_type="application/json")
     return data
 
 
 def _json(value: Any, status: int = 200) -> web.Response:
-    return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
+    return web.Response(
+        body=msgspec.json.encode(value), status=status, content_type="application/json"
+    )
 
 
 def _error(status: int, reason: str) -> web.Response:

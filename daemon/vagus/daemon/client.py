@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from vagus.adapters.base import TxStage
-from vagus.protocol import Refuse
+from vagus.protocol import Refuse, VagusError
 
 if TYPE_CHECKING:
     from vagus.adapters.base import Call, ChainAdapter, Heads, Question, Requested
 
-__all__ = ["ask", "send"]
+__all__ = ["ask", "first_heads", "send"]
+
+ANSWER_SECONDS = 10.0
+
+
+async def first_heads(adapter: ChainAdapter) -> Heads:
+    """Wait for a chain's first answer; `VagusError` where none comes in ten seconds."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await adapter.next_heads(None)
+    except TimeoutError:
+        raise VagusError(
+            f"{adapter.chain} does not answer: check rpc under [[chains]], and that it is up"
+        ) from None
 
 
 async def send(adapter: ChainAdapter, call: Call) -> str:
@@ -19,7 +33,7 @@ async def send(adapter: ChainAdapter, call: Call) -> str:
     Nothing is journalled: whoever is killed in between looks the account up on the chain. Raises
     `Rejected` in the hub's words, `Refuse` for a transaction that reverted, `Retry`.
     """
-    heads: Heads | None = await adapter.next_heads(None)
+    heads: Heads | None = await first_heads(adapter)
     estimate = await adapter.estimate(call)
     state = adapter.build(call, estimate, await adapter.open_lane(None)).state
     while True:

@@ -8,9 +8,10 @@ Secrets are never in the file: it names keystores and the files that hold their 
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,6 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, TomlConfigSettin
 
 from vagus.adapters.registry import adapter_class
 from vagus.agents import AgentRegistry, Policy, agent_class
+from vagus.compute.plugins import found
 from vagus.compute.registry import backend_class
 from vagus.daemon.fetch import model_path
 from vagus.daemon.roster import Roster
@@ -45,7 +47,8 @@ T = TypeVar("T")
 
 log = structlog.get_logger("vagus.config")
 
-_PATHS = {"keystore", "password_file", "api_key_file", "model_path", "data"}
+_BRANCH = re.compile(r"[\[\]]|^constrained-|^(str|int|float|bool)$")
+_PATHS = {"keystore", "password_file", "api_key_file", "model_path"}
 
 
 class ConfigError(VagusError):
@@ -101,16 +104,29 @@ class Settings(BaseSettings):
     backends: Annotated[tuple[dict[str, Any], ...], Field(min_length=1)] = ({"kind": "local"},)
     agents: dict[str, dict[str, Any]] = {"chat@1": {}}
 
+    file: ClassVar[str] = "vagus.toml"
+
     def adapters(self) -> list[ChainAdapter]:
         """Return an adapter for each chain, not entered yet. Raises ConfigError."""
-        return [_plugin(f"chains.{at}", _adapter, table) for at, table in enumerate(self.chains)]
+        ids = [str(table.get("id")) for table in self.chains]
+        if twice := sorted({each for each in ids if ids.count(each) > 1}):
+            raise ConfigError([f"{self.file}: chains: {', '.join(twice)} is there more than once"])
+        return [
+            _plugin(f"{self.file}: chains.{at}", _adapter, table)
+            for at, table in enumerate(self.chains)
+        ]
 
     def agent_registry(self) -> AgentRegistry:
         """Return the agents that are served. Raises ConfigError for a wrong table.
 
-        An agent that cannot be imported stops nothing: its intents are refused, and it is logged.
+        An installed agent that cannot be imported stops nothing: it is logged, and its intents are
+        refused.
         """
+        known = {entry.name.split(".")[0] for entry in found("vagus.agents")}
         for name, table in self.agents.items():
+            where = f'{self.file}: agents."{name}"'
+            if name.split("@")[0] not in known:
+                raise ConfigError([f"{where}: not installed; there are {', '.join(sorted(known))}"])
             try:
                 model = agent_class(name).Config
             except Refuse as error:
@@ -119,8 +135,7 @@ class Settings(BaseSettings):
             try:
                 model.model_validate(table)
             except ValidationError as error:
-                lines = [f"agents.{name}.{line}" for line in _lines(error, model)]
-                raise ConfigError(lines) from error
+                raise ConfigError(_lines(error, model, where)) from error
         return AgentRegistry(self.agents)
 
     def paid_from(self, keystore: Path, password_file: Path) -> Settings:
@@ -133,10 +148,10 @@ class Settings(BaseSettings):
 
         Raises ConfigError and FetchError.
         """
-        return backends_of(self.backends)
+        return backends_of(self.backends, f"{self.file}: ")
 
 
-def backends_of(tables: Sequence[dict[str, Any]]) -> list[Backend]:
+def backends_of(tables: Sequence[dict[str, Any]], where: str = "") -> list[Backend]:
     """Return the backends of `[[backends]]` tables; see `Settings.backend_list`."""
     whole = [
         {"model_path": model_path(), **table}
@@ -144,13 +159,15 @@ def backends_of(tables: Sequence[dict[str, Any]]) -> list[Backend]:
         else table
         for table in tables
     ]
-    return [_plugin(f"backends.{at}", _backend, table) for at, table in enumerate(whole)]
+    return [_plugin(f"{where}backends.{at}", _backend, table) for at, table in enumerate(whole)]
 
 
 def load(path: Path) -> Settings:
     """Read a config file with the environment on top. Raises ConfigError."""
 
     class FromFile(Settings):
+        file: ClassVar[str] = str(path)
+
         @classmethod
         def settings_customise_sources(
             cls,
@@ -162,6 +179,8 @@ def load(path: Path) -> Settings:
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             return env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
 
+    if path.is_dir():
+        raise ConfigError([f"{path} is a folder: name the file in it, {path / 'vagus.toml'}"])
     if not path.is_file():
         raise ConfigError([f"{path}: no such file; `vagus init` writes one"])
     try:
@@ -169,11 +188,11 @@ def load(path: Path) -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([f"{path}: {error}"]) from error
     except ValidationError as error:
-        raise ConfigError([f"{path}: {line}" for line in _lines(error, Settings)]) from error
+        raise ConfigError(_lines(error, Settings, f"{path}: ")) from error
     base = path.resolve().parent
     return settings.model_copy(
         update={
-            "data": base / settings.data,
+            "data": base / settings.data.expanduser(),
             "signer": SignerConfig.model_validate(_anchor(settings.signer.model_dump(), base)),
             "chains": tuple(_anchor(table, base) for table in settings.chains),
             "backends": tuple(_anchor(table, base) for table in settings.backends),
@@ -211,22 +230,27 @@ def _plugin(
     try:
         return make(model.model_validate(table))
     except ValidationError as error:
-        raise ConfigError([f"{where}.{line}" for line in _lines(error, model)]) from error
+        raise ConfigError(_lines(error, model, where)) from error
 
 
-def _lines(error: ValidationError, model: type[BaseModel]) -> list[str]:
-    """Return one line a fault: where it is, what is wrong, and what was probably meant."""
-    lines = []
+def _lines(error: ValidationError, model: type[BaseModel], outer: str) -> list[str]:
+    """Return one line a fault: where it is, what is wrong, and what was probably meant.
+
+    `outer` is the place of the model itself: a file and ": ", or a table in it as well.
+    """
+    lines: dict[str, str] = {}
     for fault in error.errors(include_url=False, include_input=False):
-        where = ".".join(str(part) for part in fault["loc"])
+        # pydantic puts the tried branch of a union into the place, as in finality.literal[…].
+        place = [part for part in fault["loc"] if not _BRANCH.search(str(part))]
+        where = ".".join(str(part) for part in place)
+        said = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
-            *outer, key = fault["loc"]
-            near = difflib.get_close_matches(str(key), _keys(model, outer), n=1, cutoff=0.5)
+            near = difflib.get_close_matches(str(place[-1]), _keys(model, place[:-1]), 1, 0.5)
             hint = f'did you mean "{near[0]}"?' if near else "see docs/config.md"
-            lines.append(f"{where}: unknown key; {hint}")
-        else:
-            lines.append(f"{where}: {fault['msg']}")
-    return lines
+            said = f"unknown key; {hint}"
+        lines[where] = f"{lines[where]}, or: {said}" if where in lines else said
+    dot = "" if outer.endswith(": ") else "."
+    return [f"{outer}{dot * bool(at)}{at}: {said}" for at, said in lines.items()]
 
 
 def _keys(model: Any, outer: list[int | str]) -> list[str]:

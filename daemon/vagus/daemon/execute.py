@@ -86,7 +86,7 @@ class Executor:
 
     async def run(self, record: IntentRecord, dest_chain: str, seconds: float) -> Outcome:
         """Run a routed intent within `seconds`. Raises Refuse and Retry as agents do."""
-        route = await self.route(record, dest_chain)
+        route = record.route or await self.route(record, dest_chain)
         agent = self._agents.by_id(record.intent.agent_id)
         spend = self._spend(agent, record, dest_chain)
         started = time.time_ns() // 1_000_000

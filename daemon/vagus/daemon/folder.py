@@ -22,9 +22,9 @@ from vagus.adapters.evm.keystore import (
     read_password,
     write_secret,
 )
-from vagus.daemon.config import ConfigError
+from vagus.daemon.config import ConfigError, load
 from vagus.daemon.roster import Member, Roster
-from vagus.protocol import address_of
+from vagus.protocol import address_of, caip2
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +68,12 @@ class ChainChoice:
                 ]
             )
         return cls(parts["id"], parts["hub"], parts["rpc"], parts.get("ws"))
+
+    def __post_init__(self) -> None:
+        try:
+            caip2(self.id)
+        except ValueError as error:
+            raise ConfigError([f"chain {self.id}: {error}"]) from None
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,16 @@ def write_config(
     for chain, amount in roster.gas_allowance.items():
         text += f'{_quoted(chain)} = "{amount}"\n'
     text += "".join(_chain(chain) for chain in chains)
-    path.write_text(text + _TAIL)
+    text += _TAIL
+    # What the node would refuse is never left behind under the name that it reads.
+    draft = path.with_name("vagus.toml.draft")
+    draft.write_text(text)
+    try:
+        load(draft).adapters()
+    except ConfigError as error:
+        draft.unlink()
+        raise ConfigError([line.replace(draft.name, path.name) for line in error.lines]) from None
+    draft.rename(path)
     return path
 
 

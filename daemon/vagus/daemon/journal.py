@@ -72,18 +72,28 @@ class Journal(abc.ABC):
     ) -> Awaitable[None]:
         """Take an intent from its stage to a later one, with `changes` to the record's fields.
 
-        `evidence` is a (hash, document) to keep. The record changes only once the write is
+        `evidence` is a (hash, document) to keep. How the record's transaction ended, if it has one,
+        is kept with the move, and the record goes on without it. The record changes only once the write is
         durable. Raises `RuntimeError` where the journal has the intent at another stage: two
         tasks would carry it, a defect.
         """
 
     @abc.abstractmethod
     def submit(
-        self, record: IntentRecord, to: Stage, kind: Kind, lane: str, built: Built, **changes: Any
+        self,
+        record: IntentRecord,
+        to: Stage,
+        kind: Kind,
+        lane: str,
+        after: bytes | None,
+        built: Built,
+        **changes: Any,
     ) -> Awaitable[TxRecord]:
         """`move`, and in the same write record a transaction and the lane's state behind it.
 
-        The write is queued before the first await: nonces are journalled in their order.
+        The write is queued before the first await: nonces are journalled in their order. `after`
+        is the lane as the journal must have it (None: not at all), else `Retry`: where one write
+        fails, those whose nonces follow fail with it, and leave no hole.
         """
 
     @abc.abstractmethod

@@ -36,7 +36,9 @@ def data_folder(path: Path) -> Iterator[Path]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
-            raise DataInUseError(f"{path} is in use by process {owner}") from None
+            raise DataInUseError(
+                f"{path} is in use by process {owner}: stop it, or set another `data` folder"
+            ) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         yield path

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
+from vagus.daemon.records import Stage
+
 if TYPE_CHECKING:
     from vagus.daemon.journal import Journal
     from vagus.daemon.network import Network
@@ -36,8 +38,9 @@ class Metrics:
 
     async def render(self, journal: Journal, network: Network) -> bytes:
         """Return the metrics in Prometheus' text format, with the gauges read now."""
-        for stage, count in (await journal.counts()).items():
-            self._stages.labels(stage.name.lower()).set(count)
+        counts = await journal.counts()
+        for stage in Stage:
+            self._stages.labels(stage.name.lower()).set(counts.get(stage, 0))
         for adapter in network.adapters:
             if adapter.heads is not None:
                 heads = {"latest": adapter.heads.latest, "final": adapter.heads.final}

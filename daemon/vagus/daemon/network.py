@@ -22,6 +22,8 @@ class Network:
         self._by_id = {adapter.hub_id: adapter for adapter in self.adapters}
         self._by_hub = {adapter.hub: adapter for adapter in self.adapters}
         self._states: dict[str, HubState] = {}
+        self.faults: dict[str, str] = {}
+        """By hub, why it cannot be served now: what /readyz says."""
 
     def find(self, hub_id: bytes) -> ChainAdapter | None:
         """Return the adapter of a hub id; None for a hub outside this network."""

@@ -106,7 +106,8 @@ async def _serve(node: _Node, stopping: asyncio.Event) -> None:
             await carriers.take(record)
         watchers = [
             group.create_task(
-                watch(adapter, node.journal, carriers.take), name=f"watch {adapter.hub}"
+                watch(adapter, node.journal, node.network.faults, carriers.take),
+                name=f"watch {adapter.hub}",
             )
             for adapter in node.network.adapters
         ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import structlog
 
@@ -125,23 +125,25 @@ class Pipeline:
             if self._seconds_left(dest, record) <= 0:
                 raise Refuse("its deadline leaves no time to answer and deliver")
             self._own_payee(record)
-            route = await self._executor.route(record, dest.chain)
+            record.route = await self._executor.route(record, dest.chain)
         except Refuse as error:
             await self._journal.move(
                 record, Stage.ROUTED, note=error.reason, status=Status.REFUSED, reason=error.reason
             )
         else:
-            name = label(route)
+            name = label(record.route)
             await self._journal.move(record, Stage.ROUTED, note=name, backend=name)
         failpoint("routed")
 
     async def _routed(self, record: IntentRecord) -> None:
         dest = self._dest(record)
+        # Read before the run: a chain that falls silent meanwhile must not cost the answer. The
+        # epoch is looked at again before it is signed.
+        state = await self._network.state(dest)
         if record.status == Status.REFUSED:
             outcome = refused(record, Status.REFUSED, record.reason)
         else:
             outcome = await self._run(record, dest)
-        state = await self._network.state(dest)
         attestation = Attestation(
             intent_id=record.id,
             origin_hub=record.intent.origin_hub,
@@ -180,11 +182,12 @@ class Pipeline:
         dest = self._dest(record)
         current = (await self._network.state(dest)).current
         self._committee.require(current, record.intent.min_signers)
-        attestation = replace(_attestation(record), epoch=current.epoch)
-        signatures = await self._committee.sign(attestation, dest.hub_id, current)
-        await self._journal.move(
-            record, Stage.ATTESTED, attestation=attestation, signatures=tuple(signatures)
-        )
+        changes: dict[str, Any] = {}
+        attestation = _attestation(record)
+        if attestation.epoch != current.epoch:
+            attestation = changes["attestation"] = replace(attestation, epoch=current.epoch)
+        changes["signatures"] = await self._committee.sign(attestation, dest.hub_id, current)
+        await self._journal.move(record, Stage.ATTESTED, **changes)
         failpoint("attested")
 
     async def _attested(self, record: IntentRecord) -> None:
@@ -307,12 +310,12 @@ class Pipeline:
         await self._journal.move(record, Stage.CLOSED, note=reason, reason=reason)
 
     async def _follow(self, record: IntentRecord, adapter: ChainAdapter, kind: Kind) -> None:
-        tx = record.tx or await self._journal.newest_tx(record.id, kind)
-        if tx is None:
+        record.tx = record.tx or await self._journal.newest_tx(record.id, kind)
+        if record.tx is None:
             raise RuntimeError(
                 f"intent 0x{record.id.hex()} is {record.stage.name} without a {kind}"
             )
-        await self._sender.follow(adapter, tx)
+        await self._sender.follow(adapter, record.tx)
 
     def _own_payee(self, record: IntentRecord) -> bytes:
         """Return where this node is paid for an intent; Refuse where its roster does not say."""

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from vagus.adapters.base import TxStage
 from vagus.protocol import Attestation, Intent, Payout, Receipt, Status
+
+if TYPE_CHECKING:
+    from vagus.agents import Route
 
 __all__ = ["IntentRecord", "Kind", "Stage", "TxRecord"]
 
@@ -52,8 +56,8 @@ class Kind(enum.StrEnum):
 class IntentRecord:
     """One intent as the journal has it. What a stage has not reached yet is None or empty.
 
-    `tx` is the transaction that its stage waits for, as long as the process that sent it carries it:
-    after a restart the journal has it. `origin` is the CAIP-10 of the hub it was asked on; `seen_at` and `updated_at` are the node's
+    `route` and `tx` are what this process chose and sent: after a restart they are None, and found
+    again. `origin` is the CAIP-10 of the hub it was asked on; `seen_at` and `updated_at` are the node's
     clock in seconds, for people: no decision reads them.
     """
 
@@ -77,6 +81,7 @@ class IntentRecord:
     callback_failed: bool = False
     payouts: tuple[Payout, ...] = ()
     receipt: Receipt | None = None
+    route: Route | None = None
     tx: TxRecord | None = None
 
 

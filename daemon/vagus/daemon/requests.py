@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 
 from vagus.adapters.base import Question
-from vagus.daemon.client import ask
+from vagus.daemon.client import ask, first_heads
 from vagus.daemon.config import ConfigError, Settings
 from vagus.daemon.records import Stage
 from vagus.protocol import ZERO32, Account, VagusError, agent_id, hub_id, pack_address
@@ -55,8 +55,10 @@ class Request:
 async def quote_fee(settings: Settings, agent: str, origin: str | None, dest: str | None) -> int:
     """Return the smallest maxFee that the origin's hub and this config's node accept."""
     adapters = settings.adapters()
+    if agent not in settings.agents:
+        raise ConfigError([f"{settings.file} serves {', '.join(settings.agents)}, and not {agent}"])
     async with _pick(adapters, origin) as asked:
-        await asked.next_heads(None)
+        await first_heads(asked)
         state = await asked.hub_state()
     chain = Account.parse(_hub(adapters, dest, asked)).chain
     if chain not in settings.committee.gas_allowance:
@@ -67,19 +69,26 @@ async def quote_fee(settings: Settings, agent: str, origin: str | None, dest: st
 
 async def send_request(settings: Settings, request: Request) -> Requested:
     """Ask on chain and return the intent once it is included."""
+    if not request.keystore.exists():
+        raise ConfigError(
+            [
+                f"{request.keystore}: no such key to ask with; make one by `vagus keys new` or "
+                "`vagus keys import`, fund it, or name another by --keystore"
+            ]
+        )
     adapters = settings.paid_from(request.keystore, request.password_file).adapters()
     fee = request.fee
     if fee is None:
         fee = await quote_fee(settings, request.agent, request.origin, request.dest)
     async with _pick(adapters, request.origin) as adapter:
-        heads = await adapter.next_heads(None)
+        heads = await first_heads(adapter)
+        await _check_bounds(adapter, fee, request.ttl)
         dest = _hub(adapters, request.dest, adapter)
-        chain = Account.parse(dest).chain
-        callback = pack_address(chain, request.callback.lower()) if request.callback else ZERO32
+        callback = _callback(request.callback, dest)
         question = Question(
             agent_id=agent_id(request.agent),
             payload=request.payload,
-            model_digest=bytes.fromhex((request.model or ZERO32.hex()).removeprefix("0x")),
+            model_digest=_digest(request.model),
             terms=b"",
             min_signers=0,
             dest_hub=hub_id(dest),
@@ -123,6 +132,34 @@ async def wait_for(node: str, intent_id: str, say: Callable[[str], None]) -> dic
         await asyncio.sleep(_POLL)
 
 
+async def _check_bounds(adapter: ChainAdapter, fee: int, ttl: int) -> None:
+    """Say with its numbers what the hub would reject with a word."""
+    state = await adapter.hub_state()
+    if fee < state.min_fee:
+        raise ConfigError([f"--fee {fee} is under the hub's minimum of {state.min_fee}"])
+    if not state.min_ttl <= ttl <= state.max_ttl:
+        raise ConfigError(
+            [f"--ttl {ttl}: the hub takes {state.min_ttl} to {state.max_ttl} seconds"]
+        )
+
+
+def _digest(text: str | None) -> bytes:
+    try:
+        digest = ZERO32 if text is None else bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        digest = b""
+    if len(digest) != len(ZERO32):
+        raise ConfigError([f"--model {text}: a digest is 0x and 64 hex digits, see `vagus models`"])
+    return digest
+
+
+def _callback(text: str | None, dest: str) -> bytes:
+    try:
+        return pack_address(Account.parse(dest).chain, text.lower()) if text else ZERO32
+    except ValueError as error:
+        raise ConfigError([f"--callback {text}: {error}"]) from None
+
+
 def _pick(adapters: list[ChainAdapter], chain: str | None) -> ChainAdapter:
     for adapter in adapters:
         if chain in (None, adapter.chain):
@@ -136,5 +173,8 @@ def _hub(adapters: list[ChainAdapter], dest: str | None, origin: ChainAdapter) -
     if dest is None:
         return origin.hub
     if dest.count(":") == 2:
-        return dest.lower() if dest.startswith("eip155:") else dest
+        try:
+            return str(Account.parse(dest.lower() if dest.startswith("eip155:") else dest))
+        except ValueError as error:
+            raise ConfigError([f"--to {dest}: {error}"]) from None
     return _pick(adapters, dest).hub

@@ -21,7 +21,9 @@ __all__ = ["INTENT_COLUMNS", "SCHEMA", "SCHEMA_VERSION", "decode_intent", "encod
 
 SCHEMA_VERSION = 1
 
-# `final` is 1 once the intent was read in a final block: only then is it carried.
+# The history is written by triggers, so that no move is without its line; `note` is the newest one's.
+# `final` is 1 once the intent was read in a final block: only then is it carried. Tables of large
+# rows have a rowid: without one a row over a quarter of a page spills, and a write costs twice.
 SCHEMA = """
 CREATE TABLE intents(
   id BLOB PRIMARY KEY, hub TEXT NOT NULL, struct BLOB NOT NULL, payload BLOB NOT NULL,
@@ -29,9 +31,10 @@ CREATE TABLE intents(
   seen_at REAL NOT NULL, updated_at REAL NOT NULL, status INTEGER, reason TEXT NOT NULL DEFAULT '',
   backend TEXT NOT NULL DEFAULT '', output BLOB NOT NULL DEFAULT x'', cost TEXT NOT NULL DEFAULT '0', attestation BLOB,
   signatures BLOB NOT NULL DEFAULT x'', callback_failed INTEGER NOT NULL DEFAULT 0,
-  payouts BLOB NOT NULL DEFAULT x'', receipt BLOB, final INTEGER NOT NULL DEFAULT 0
-) WITHOUT ROWID;
-CREATE INDEX intents_open ON intents(stage) WHERE stage < 9;
+  payouts BLOB NOT NULL DEFAULT x'', receipt BLOB, final INTEGER NOT NULL DEFAULT 0,
+  note TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX intents_stage ON intents(stage, seen_at);
 CREATE INDEX intents_tip ON intents(hub, height) WHERE final=0;
 CREATE INDEX intents_seen ON intents(seen_at);
 CREATE TABLE history(
@@ -39,6 +42,12 @@ CREATE TABLE history(
   note TEXT NOT NULL
 );
 CREATE INDEX history_intent ON history(intent);
+CREATE TRIGGER intents_seen_first AFTER INSERT ON intents BEGIN
+  INSERT INTO history(intent, stage, at, note) VALUES(NEW.id, NEW.stage, NEW.updated_at, NEW.note);
+END;
+CREATE TRIGGER intents_moved AFTER UPDATE OF stage ON intents WHEN NEW.stage <> OLD.stage BEGIN
+  INSERT INTO history(intent, stage, at, note) VALUES(NEW.id, NEW.stage, NEW.updated_at, NEW.note);
+END;
 CREATE TABLE txs(
   key INTEGER PRIMARY KEY, intent BLOB NOT NULL, kind TEXT NOT NULL, lane TEXT NOT NULL,
   stage TEXT NOT NULL, tx_id TEXT NOT NULL, state BLOB NOT NULL, at REAL NOT NULL
@@ -47,7 +56,7 @@ CREATE INDEX txs_intent ON txs(intent);
 CREATE TABLE lanes(lane TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE cursors(hub TEXT PRIMARY KEY, next_seq INTEGER NOT NULL, height INTEGER NOT NULL)
   WITHOUT ROWID;
-CREATE TABLE evidence(hash BLOB PRIMARY KEY, document BLOB NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE evidence(hash BLOB PRIMARY KEY, document BLOB NOT NULL, at REAL NOT NULL);
 """
 
 INTENT_COLUMNS = (

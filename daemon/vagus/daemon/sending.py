@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from vagus.adapters.base import TxStage
 from vagus.daemon.failpoints import failpoint
 
 if TYPE_CHECKING:
@@ -21,7 +20,8 @@ class Sender:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._lanes: dict[str, bytes] = {}
+        # Each lane as the journal has it once all writes are through, and where the next nonce is.
+        self._lanes: dict[str, tuple[bytes | None, bytes]] = {}
         self._opening = asyncio.Lock()
 
     async def submit(
@@ -42,27 +42,32 @@ class Sender:
             async with self._opening:
                 if adapter.lane not in self._lanes:
                     journalled = await self._journal.lane(adapter.lane)
-                    self._lanes[adapter.lane] = await adapter.open_lane(journalled)
+                    self._lanes[adapter.lane] = journalled, await adapter.open_lane(journalled)
         # No await from here to the journal's queue: no other build may come between.
-        built = adapter.build(call, estimate, self._lanes[adapter.lane])
-        self._lanes[adapter.lane] = built.lane
+        lane, (after, state) = adapter.lane, self._lanes[adapter.lane]
+        built = adapter.build(call, estimate, state)
+        self._lanes[lane] = built.lane, built.lane
         try:
-            return await self._journal.submit(record, to, kind, adapter.lane, built, **changes)
+            return await self._journal.submit(record, to, kind, lane, after, built, **changes)
         except BaseException:
             # Not journalled, or not known to be: the lane is read again before its next nonce.
-            self._lanes.pop(adapter.lane, None)
+            self._lanes.pop(lane, None)
             raise
 
     async def follow(self, adapter: ChainAdapter, tx: TxRecord) -> None:
-        """Broadcast a journalled transaction and follow it until it ends; `tx` has how."""
+        """Broadcast a journalled transaction and follow it until it ends; `tx` has how.
+
+        A state that changed is journalled before it is sent. The end is not: the intent's next
+        move takes it along, and a node that ends before that asks the chain again.
+        """
         while True:
             # Taken before the look at the chain: a block that comes meanwhile is looked at again.
             heads = adapter.heads
             step = await adapter.advance(tx.state)
-            # That it was sent needs no record: what is journalled and not included is sent again.
-            if step.state != tx.state or step.stage not in {tx.stage, TxStage.BROADCAST}:
+            if step.state != tx.state:
                 await self._journal.follow(tx, step)
             if step.stage.ended:
+                tx.stage, tx.tx_id = step.stage, step.tx_id
                 return
             if step.send:
                 failpoint(f"{tx.kind}-built")

@@ -7,6 +7,7 @@ WAL with synchronous FULL: a commit is on disk when it returns. Group commit mak
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -40,20 +41,23 @@ T = TypeVar("T")
 
 _GROUP = 512
 
+# Answers a row where the intent may be carried from now on: it is new, or known but not final yet.
 _OBSERVE = """
 INSERT INTO intents(id, hub, struct, payload, terms, height, request_tx, stage, seen_at, updated_at,
   final) VALUES(?,?,?,?,?,?,?,1,?,?,?)
-"""
-_FINALIZE = """
-UPDATE intents SET final=1, stage=1, reason='', height=?, request_tx=?, updated_at=? WHERE id=?
+ON CONFLICT(id) DO UPDATE SET final=1, stage=1, reason='', note='', height=excluded.height,
+  request_tx=excluded.request_tx, updated_at=excluded.updated_at
+WHERE excluded.final=1 AND final=0
+RETURNING 1
 """
 _ORPHAN = """
-UPDATE intents SET stage=12, updated_at=?, reason='its block left the chain'
+UPDATE intents SET stage=12, updated_at=?, reason='its block left the chain',
+  note='its block left the chain'
 WHERE hub=? AND stage=1 AND final=0 AND height<=?
 """
 _CURSOR = "INSERT OR REPLACE INTO cursors(hub, next_seq, height) VALUES(?,?,?)"
-_HISTORY = "INSERT INTO history(intent, stage, at, note) VALUES(?,?,?,?)"
-_LANE = "INSERT OR REPLACE INTO lanes(lane, state) VALUES(?,?)"
+_LANE_FIRST = "INSERT OR IGNORE INTO lanes(state, lane) VALUES(?,?)"
+_LANE_NEXT = "UPDATE lanes SET state=? WHERE lane=? AND state=?"
 _TX = "INSERT INTO txs(intent, kind, lane, stage, tx_id, state, at) VALUES(?,?,?,?,?,?,?)"
 _FOLLOW = "UPDATE txs SET stage=?, tx_id=?, state=?, at=? WHERE key=?"
 _EVIDENCE = "INSERT OR IGNORE INTO evidence(hash, document, at) VALUES(?,?,?)"
@@ -66,14 +70,14 @@ class SqliteJournal(Journal):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[_Write] | None] = queue.SimpleQueue()
+        self._gathered: list[_Write] = []
         self._moves: dict[tuple[str, ...], str] = {}
 
     async def __aenter__(self) -> Self:
         """Open, and make the schema where it is missing."""
         self._loop = asyncio.get_running_loop()
-        self._db = _connect(self._path)
-        _prepare(self._db, self._path)
+        self._db = _open(self._path)
         self._reader_db = _connect(self._path)
         self._reader_db.execute("PRAGMA query_only=1")
         self._reader = ThreadPoolExecutor(1, "journal-reader")
@@ -88,6 +92,7 @@ class SqliteJournal(Journal):
         trace: TracebackType | None,
     ) -> None:
         """Make durable what was called, then close."""
+        self._hand_over()
         self._queue.put(None)
         self._writer.join()
         self._reader.shutdown()
@@ -132,10 +137,17 @@ class SqliteJournal(Journal):
             if evidence:
                 db.execute(_EVIDENCE, (*evidence, now))
 
-        return self._write(write, lambda _: _apply(record, to, changes))
+        return self._write(write, lambda _: _apply(record, to, changes, None))
 
     def submit(
-        self, record: IntentRecord, to: Stage, kind: Kind, lane: str, built: Built, **changes: Any
+        self,
+        record: IntentRecord,
+        to: Stage,
+        kind: Kind,
+        lane: str,
+        after: bytes | None,
+        built: Built,
+        **changes: Any,
     ) -> Awaitable[TxRecord]:
         """Take an intent to a later stage with a transaction and its lane; see `Journal.submit`."""
         move = self._prepare_move(record, to, built.tx_id, changes)
@@ -144,15 +156,11 @@ class SqliteJournal(Journal):
         def write(db: sqlite3.Connection) -> TxRecord:
             now = time.time()
             move(db, now)
-            db.execute(_LANE, (lane, built.lane))
+            _advance_lane(db, lane, after, built.lane)
             key = db.execute(_TX, (*row, now)).lastrowid or 0
             return TxRecord(key, record.id, kind, lane, TxStage.BUILT, built.tx_id, built.state)
 
-        def apply(tx: TxRecord) -> None:
-            _apply(record, to, changes)
-            record.tx = tx
-
-        return self._write(write, apply)
+        return self._write(write, lambda tx: _apply(record, to, changes, tx))
 
     def follow(self, tx: TxRecord, step: Step) -> Awaitable[None]:
         """Record what became of a transaction."""
@@ -172,16 +180,20 @@ class SqliteJournal(Journal):
         sql = self._moves.get(fields)
         if sql is None:
             columns = "".join(f", {field}=?" for field in fields)
-            sql = f"UPDATE intents SET stage=?, updated_at=?{columns} WHERE id=? AND stage=?"  # noqa: S608 - encode_change knows the names
+            sql = (
+                f"UPDATE intents SET stage=?, updated_at=?, note=?{columns} WHERE id=? AND stage=?"  # noqa: S608 - encode_change knows the names
+            )
             self._moves[fields] = sql
         values = [encode_change(field, value) for field, value in changes.items()]
-        intent_id, stage = record.id, record.stage
+        intent_id, stage, tx = record.id, record.stage, record.tx
+        end = (tx.stage, tx.tx_id, tx.state) if tx else None
 
         def move(db: sqlite3.Connection, now: float) -> None:
-            moved = db.execute(sql, (to, now, *values, intent_id, stage))
+            moved = db.execute(sql, (to, now, note, *values, intent_id, stage))
             if moved.rowcount != 1:
                 raise RuntimeError(f"intent 0x{intent_id.hex()} is not at {stage.name} any more")
-            db.execute(_HISTORY, (intent_id, to, now, note))
+            if tx and end:
+                db.execute(_FOLLOW, (*end, now, tx.key))
 
         return move
 
@@ -199,7 +211,7 @@ class SqliteJournal(Journal):
 
     async def unfinished(self) -> list[IntentRecord]:
         """Return the final intents that have not ended, oldest first."""
-        rows = await self._read(f"{_INTENTS} WHERE stage < 9 AND final=1 ORDER BY seen_at, height")
+        rows = await self._read(f"{_INTENTS} WHERE stage < 9 AND final=1 ORDER BY +seen_at, height")
         return [decode_intent(row) for row in rows]
 
     async def intent(self, intent_id: bytes) -> IntentRecord | None:
@@ -247,8 +259,16 @@ class SqliteJournal(Journal):
         self, write: Callable[[sqlite3.Connection], T], apply: Callable[[T], None] | None = None
     ) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put(_Write(write, apply, future))
+        if not self._gathered:
+            # At the end of this turn of the loop: the tasks that one commit woke write again in one.
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append(_Write(write, apply, future))
         return future
+
+    def _hand_over(self) -> None:
+        if self._gathered:
+            self._queue.put(self._gathered)
+            self._gathered = []
 
     def _run(self) -> None:
         ending = False
@@ -256,8 +276,8 @@ class SqliteJournal(Journal):
             first = self._queue.get()
             group: list[_Write] = []
             while first is not None:
-                group.append(first)
-                if len(group) == _GROUP or self._queue.empty():
+                group += first
+                if len(group) >= _GROUP or self._queue.empty():
                     break
                 first = self._queue.get()
             ending = first is None
@@ -313,17 +333,9 @@ def _resolve(group: list[_Write]) -> None:
 
 def _observe(db: sqlite3.Connection, record: IntentRecord, final: bool) -> bool:
     """Record one intent; True where it may be carried from now on."""
-    now, where = record.seen_at, (record.height, record.request_tx)
-    known = db.execute("SELECT stage, final FROM intents WHERE id=?", (record.id,)).fetchone()
-    if known is None:
-        what = (record.intent.encode(), record.payload, record.terms)
-        db.execute(_OBSERVE, (record.id, record.origin, *what, *where, now, now, final))
-        db.execute(_HISTORY, (record.id, Stage.OBSERVED, now, ""))
-        return True
-    if not final or known not in {(Stage.OBSERVED, 0), (Stage.ORPHANED, 0)}:
-        return False
-    db.execute(_FINALIZE, (*where, now, record.id))
-    return True
+    what = (record.id, record.origin, record.intent.encode(), record.payload, record.terms)
+    when = (record.height, record.request_tx, record.seen_at, record.seen_at, final)
+    return db.execute(_OBSERVE, (*what, *when)).fetchone() is not None
 
 
 def _record(hub: str, found: Requested, now: float) -> IntentRecord:
@@ -341,8 +353,18 @@ def _record(hub: str, found: Requested, now: float) -> IntentRecord:
     )
 
 
-def _apply(record: IntentRecord, to: Stage, changes: dict[str, Any]) -> None:
-    record.stage = to
+def _advance_lane(db: sqlite3.Connection, lane: str, after: bytes | None, state: bytes) -> None:
+    """Put a lane behind a new transaction, if it stands where that one was built."""
+    if after is None:
+        moved = db.execute(_LANE_FIRST, (state, lane))
+    else:
+        moved = db.execute(_LANE_NEXT, (state, lane, after))
+    if moved.rowcount != 1:
+        raise Retry(f"the lane {lane} is elsewhere: a transaction before was not journalled", 0.1)
+
+
+def _apply(record: IntentRecord, to: Stage, changes: dict[str, Any], tx: TxRecord | None) -> None:
+    record.stage, record.tx = to, tx
     for field, value in changes.items():
         setattr(record, field, value)
 
@@ -354,21 +376,33 @@ def _tx(row: tuple[Any, ...]) -> TxRecord:
 
 def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
     db.execute("PRAGMA busy_timeout=5000")
+    # Pages in the log before it is copied into the file, which the next write waits for.
+    db.execute("PRAGMA wal_autocheckpoint=4000")
     return db
 
 
-def _prepare(db: sqlite3.Connection, path: Path) -> None:
-    """Make the schema in a new file; refuse one of another version, and any other file."""
-    try:
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
-        elif version != SCHEMA_VERSION:
-            raise VagusError(
-                f"{path} has schema {version}, this vagus knows {SCHEMA_VERSION}: run the vagus that wrote it"
-            )
-    except sqlite3.DatabaseError as error:
-        raise VagusError(f"{path} is no journal of vagus: {error}") from error
+def _open(path: Path) -> sqlite3.Connection:
+    """Open a journal, or make one in a new file; refuse another version, and any other file."""
+    with contextlib.ExitStack() as stack:
+        try:
+            db = _connect(path)
+            stack.callback(db.close)
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            tables = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
+            if version not in {0, SCHEMA_VERSION}:
+                raise VagusError(
+                    f"{path} has schema {version}, this vagus knows {SCHEMA_VERSION}: run the vagus that wrote it"
+                )
+            if version == 0 and tables:
+                raise VagusError(f"{path} is no journal of vagus: it holds something else")
+            db.execute("PRAGMA journal_mode=WAL")
+            if version == 0:
+                db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+        except sqlite3.OperationalError as error:
+            raise VagusError(f"{path} cannot be opened: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise VagusError(f"{path} is no journal of vagus: {error}") from error
+        stack.pop_all()
+    return db

@@ -15,8 +15,9 @@ __all__ = ["intents_table"]
 def intents_table(intents: Sequence[dict[str, Any]]) -> Table:
     """Return a table of intents as /v1/intents shows them."""
     table = Table(box=None)
-    for column in ("intent", "origin", "stage", "status", "answer or reason"):
-        table.add_column(column, no_wrap=True, overflow="ellipsis")
+    for column, width in (("intent", 12), ("origin", 12), ("stage", 9), ("status", 9)):
+        table.add_column(column, no_wrap=True, min_width=width)
+    table.add_column("answer or reason", no_wrap=True, overflow="ellipsis")
     for each in intents:
         said = each["output"] or each["reason"] or ""
         table.add_row(

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from vagus.daemon.failpoints import failpoint
-from vagus.protocol import Retry
+from vagus.protocol import Halt, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from vagus.adapters.base import Block, ChainAdapter, Cursor, Heads
+    from vagus.adapters.base import Block, ChainAdapter, Cursor, Heads, Requested
     from vagus.daemon.journal import Journal
     from vagus.daemon.records import IntentRecord
 
@@ -23,36 +23,51 @@ log = structlog.get_logger("vagus.watch")
 
 
 async def watch(
-    adapter: ChainAdapter, journal: Journal, hand_on: Callable[[IntentRecord], Awaitable[None]]
+    adapter: ChainAdapter,
+    journal: Journal,
+    faults: dict[str, str],
+    hand_on: Callable[[IntentRecord], Awaitable[None]],
 ) -> None:
-    """Follow one hub for ever; `hand_on` is given each intent once it is final.
+    """Follow one hub until its chain halts; `hand_on` is given each intent once it is final.
 
     The cursor moves over final blocks alone, in the write that records what they hold. What is
-    newer than the final block is recorded too, so that it can be seen, but it is read again.
+    newer than the final block is recorded too, so that it can be seen, but it is read again. While
+    the hub cannot be read, `faults` has the reason under its name.
     """
     heads: Heads | None = None
     cursor: Cursor | None = None
-    waiting = False
+    shown: set[tuple[int, bytes]] = set()
     while True:
-        heads = await adapter.next_heads(heads)
         try:
+            heads = await adapter.next_heads(heads)
             if cursor is None:
                 cursor = await journal.cursor(adapter.hub) or await adapter.start()
             cursor = await _read(adapter, journal, cursor, heads.final, hand_on)
             if heads.latest.height > cursor.height:
                 tip, _ = await adapter.intents(cursor, heads.latest)
-                if tip:
-                    await journal.observe(adapter.hub, tip, None)
+                if new := [each for each in tip if _key(each) not in shown]:
+                    await journal.observe(adapter.hub, new, None)
                     failpoint("observed")
+                shown = {_key(each) for each in tip}
         except Retry as error:
-            if not waiting:  # once a fault, not once a second
+            if adapter.hub not in faults:  # once a fault, not once a second
                 log.warning("hub cannot be read", hub=adapter.hub, reason=error.reason)
-            waiting, heads, cursor = True, None, None
+            faults[adapter.hub] = error.reason
+            heads = cursor = None
             await asyncio.sleep(error.after)
+        except Halt as error:
+            # The other chains go on; this one waits for a person, and /readyz says so.
+            log.error("chain halted", hub=adapter.hub, reason=error.reason)  # noqa: TRY400 - no defect of ours
+            faults[adapter.hub] = f"halted: {error.reason}"
+            return
         else:
-            if waiting:
+            if faults.pop(adapter.hub, None):
                 log.info("hub is read again", hub=adapter.hub)
-            waiting = False
+
+
+def _key(found: Requested) -> tuple[int, bytes]:
+    """What tells an intent of the tip from those written before: its number, and its block."""
+    return found.intent.seq, found.block_hash
 
 
 async def _read(

@@ -7,12 +7,13 @@ the model's server behind them cost next to nothing. The next intent is asked wh
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import orjson
+import msgspec
 import uvloop
 from coincurve import PrivateKey
 
@@ -38,6 +39,7 @@ from vagus.daemon.watch import watch
 from vagus.protocol import (
     ZERO32,
     Intent,
+    VagusError,
     agent_id,
     hub_id,
     keccak256,
@@ -69,7 +71,11 @@ class Run:
 
 
 def measure(model_url: str, in_flight: int, intents: int, journal: Path) -> Run:
-    """Carry `intents` intents with `in_flight` at once, journalled in a new file."""
+    """Carry `intents` intents with `in_flight` at once, journalled in a new file.
+
+    Raises an ExceptionGroup with a VagusError where an intent ends in any other way than settled,
+    or none ends at all.
+    """
     return uvloop.run(_measure(model_url, in_flight, intents, journal))
 
 
@@ -94,14 +100,19 @@ async def _measure(model_url: str, in_flight: int, intents: int, path: Path) -> 
         async with asyncio.TaskGroup() as group:
             carriers = Carriers(group, pipeline, Metrics())
             watchers = [
-                group.create_task(watch(each, journal, carriers.take), name=each.chain)
-                for each in chains
+                group.create_task(
+                    watch(chain, journal, network.faults, carriers.take), name=f"watch {chain.hub}"
+                )
+                for chain in chains
             ]
             logs = _requests(_WARM_UP + intents)
             await pipeline.run(chains[0], logs[:_WARM_UP], in_flight)
+            # What is there by now lives to the end: the collector need not look at it again.
+            gc.freeze()
             cpu, began = time.process_time(), time.perf_counter()
             seconds = await pipeline.run(chains[0], logs[_WARM_UP:], in_flight)
             took, cpu = time.perf_counter() - began, time.process_time() - cpu
+            gc.unfreeze()
             for task in watchers:
                 task.cancel()
     seconds.sort()
@@ -134,8 +145,11 @@ class _Timed(Pipeline):
         for _ in range(in_flight):
             ask()
         while len(seconds) < len(logs):
-            async with asyncio.timeout(_PATIENCE):
-                intent = await self._ended.get()
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    intent = await self._ended.get()
+            except TimeoutError:
+                raise VagusError(f"no intent ended in {_PATIENCE} s: the log says why") from None
             seconds.append(time.perf_counter() - asked[intent])
             ask()
         return seconds
@@ -144,7 +158,7 @@ class _Timed(Pipeline):
         """Carry, and say so; an intent that did not end well ends the run."""
         await super().carry(record)
         if record.stage != Stage.SETTLED or not record.output:
-            raise RuntimeError(f"an intent ended as {record.stage.name}: {record.reason}")
+            raise VagusError(f"an intent ended as {record.stage.name}: {record.reason}")
         self._ended.put_nowait(record.id)
 
 
@@ -165,7 +179,7 @@ def _roster(chains: list[StubChain], signer: bytes) -> Roster:
 
 def _requests(count: int) -> list[ChainEvent]:
     """Return IntentRequested logs as the origin's hub writes them, with 300 letters to ask."""
-    payload = orjson.dumps({"prompt": "x" * 300})
+    payload = msgspec.json.encode({"prompt": "x" * 300})
     tail = bytes_tail(payload)
     offsets = word(16 * 32) + word(16 * 32 + len(tail)) + tail + bytes_tail(b"")
     logs = []

@@ -2,15 +2,15 @@
 
 What the node does for a chain is real: logs are decoded, calls encoded, transactions signed under
 a lane's next nonce. What goes over the network is not: a block is mined as soon as something waits
-for one, and is final once another stands on it. The hub's rules are not played; a transaction that
-is not the lane's next one for this hub is an error.
+for one and the block before was read, and is final at once. The hub's rules are not played; a
+transaction that does not have the next nonce is an error.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from vagus.adapters.base import (
@@ -30,7 +30,7 @@ from vagus.adapters.base import (
 )
 from vagus.adapters.evm import hub as codec
 from vagus.adapters.evm.tx import EvmTx, tx_hash
-from vagus.protocol import ZERO32, Account, Attestation, Receipt, SignerSet, hub_id
+from vagus.protocol import Account, Attestation, Receipt, SignerSet, hub_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,9 +42,13 @@ if TYPE_CHECKING:
 __all__ = ["StubChain"]
 
 _WORD = 32
-_ATTESTATION = slice(4 + 14 * _WORD, 4 + 23 * _WORD)
-_RECEIPT = slice(4, 4 + 7 * _WORD)
-_SETTLE = codec.encode_settle(Receipt(ZERO32, ZERO32, 0, ZERO32, 0, 0, 0), (), ())[:4]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Carried(Call):
+    """A call, and the message in it: what the chain would decode costs the node nothing."""
+
+    message: Attestation | Receipt
 
 
 class StubChain(ChainAdapter):
@@ -57,20 +61,21 @@ class StubChain(ChainAdapter):
         self.hub_id = hub_id(hub)
         self.account = wallet.account
         self.lane = f"{self.chain}:0x{wallet.address.hex()}"
-        self._to = bytes.fromhex(account.address[2:])
+        self._hub_address = account.address
         self._chain_id = int(self.chain.partition(":")[2])
         self._wallet = wallet
         self._set = SignerSet(1, (signer,), 1)
-        self._heads = Heads(_block(1), _block(1))
+        self._heads = Heads(self._block(1), self._block(1))
         self._nonce = 0
         self._asked: list[ChainEvent] = []
-        self._sent: dict[bytes, bytes] = {}
-        self._mining = False
+        self._sent: list[bytes] = []
+        self._read = True
         # By height: what a block holds is only looked for where its height is read.
         self._logs: dict[int, list[ChainEvent]] = {}
-        self._included: dict[bytes, int] = {}
-        self._settled: dict[bytes, int] = {}
-        self._delivered: dict[bytes, tuple[int, Delivery]] = {}
+        self._built: dict[bytes, tuple[int, Attestation | Receipt]] = {}
+        self._included: set[bytes] = set()
+        self._settled: set[bytes] = set()
+        self._delivered: dict[bytes, Delivery] = {}
 
     async def __aenter__(self) -> Self:
         """Begin to be a chain."""
@@ -88,55 +93,58 @@ class StubChain(ChainAdapter):
         self._mine_soon()
 
     def _mine_soon(self) -> None:
-        if not self._mining:
-            self._mining = True
+        if self._read and (self._asked or self._sent):
+            self._read = False
             asyncio.get_running_loop().call_soon(self._mine)
 
     def _mine(self) -> None:
-        """Make a block of what has come; one more behind it makes it final."""
+        """Make a block of what has come."""
         asked, self._asked = self._asked, []
-        sent, self._sent = self._sent, {}
-        final = self._heads.latest
-        latest = _block(final.height + 1)
+        sent, self._sent = self._sent, []
+        latest = self._block(self._heads.latest.height + 1)
         if asked:
-            where = {"height": latest.height, "block_hash": latest.hash}
-            self._logs[latest.height] = [replace(log, **where) for log in asked]
-        for name, raw in sent.items():
-            self._execute(raw, latest)
-            self._included[name] = latest.height
-        self._heads = Heads(latest, final)
+            self._logs[latest.height] = [
+                replace(log, height=latest.height, block_hash=latest.hash) for log in asked
+            ]
+        for name in sent:
+            self._execute(name, latest)
+        self._heads = Heads(latest, latest)
         moved, self._moved = self._moved, asyncio.get_running_loop().create_future()
         moved.set_result(None)
-        self._mining = False
-        if asked or sent:
-            self._mine_soon()
 
-    def _execute(self, raw: bytes, block: Block) -> None:
-        tx = EvmTx.decode(raw)
-        if (tx.chain_id, tx.to, tx.nonce) != (self._chain_id, self._to, self._nonce):
-            raise RuntimeError(f"{self.chain}: nonce {tx.nonce} came, not {self._nonce}")
+    def _block(self, height: int) -> Block:
+        return Block(height, height.to_bytes(_WORD, "big"), self.now())
+
+    def now(self) -> int:
+        """Return the chain's time."""
+        return int(time.time())
+
+    def _execute(self, name: bytes, block: Block) -> None:
+        nonce, message = self._built.pop(name)
+        if nonce != self._nonce:
+            raise RuntimeError(f"{self.chain}: nonce {nonce} came, not {self._nonce}")
         self._nonce += 1
-        if tx.data[:4] == _SETTLE:
-            self._settled[Receipt.decode(tx.data[_RECEIPT]).intent_id] = block.height
+        self._included.add(name)
+        if isinstance(message, Receipt):
+            self._settled.add(message.intent_id)
             return
-        attestation = Attestation.decode(tx.data[_ATTESTATION])
         delivery = Delivery(
-            output_hash=attestation.output_hash,
-            status=attestation.status,
-            evidence_hash=attestation.evidence_hash,
-            epoch=attestation.epoch,
+            output_hash=message.output_hash,
+            status=message.status,
+            evidence_hash=message.evidence_hash,
+            epoch=message.epoch,
             signers=1,
             deliverer=self.account,
             time=block.time,
             callback=CallbackState.SUCCEEDED,
         )
-        self._delivered[attestation.intent_id] = block.height, delivery
+        self._delivered[message.intent_id] = delivery
 
     # The adapter's side
 
     @property
     def heads(self) -> Heads:
-        """The newest block, and the one before it as the final one."""
+        """The newest block, which is final."""
         return self._heads
 
     @property
@@ -156,6 +164,8 @@ class StubChain(ChainAdapter):
 
     async def intents(self, cursor: Cursor, until: Block) -> tuple[list[Requested], Cursor]:
         """Decode the logs between the cursor and a block."""
+        self._read = until is self._heads.latest
+        self._mine_soon()
         found = [
             codec.decode_requested(log, self.hub_id)
             for height in range(cursor.height + 1, until.height + 1)
@@ -186,15 +196,12 @@ class StubChain(ChainAdapter):
         )
 
     async def intent_state(self, intent_id: bytes) -> IntentState:
-        """Return Settled once a settlement is final, Open before."""
-        height = self._settled.get(intent_id)
-        final = height is not None and height <= self._heads.final.height
-        return IntentState.SETTLED if final else IntentState.OPEN
+        """Return Settled once it was settled, Open before."""
+        return IntentState.SETTLED if intent_id in self._settled else IntentState.OPEN
 
     async def delivery(self, intent_id: bytes) -> Delivery | None:
-        """Return the delivery once it is final."""
-        height, delivery = self._delivered.get(intent_id, (0, None))
-        return delivery if height <= self._heads.final.height else None
+        """Return the delivery, if there was one."""
+        return self._delivered.get(intent_id)
 
     async def credit(self, account: bytes) -> int:
         """Nobody withdraws here."""
@@ -208,13 +215,15 @@ class StubChain(ChainAdapter):
         self, intent: Intent, attestation: Attestation, output: bytes, signatures: Sequence[bytes]
     ) -> Call:
         """Encode as the EVM adapter does."""
-        return self._call(codec.encode_deliver(intent, attestation, output, signatures))
+        data = codec.encode_deliver(intent, attestation, output, signatures)
+        return _Carried(self._hub_address, data, message=attestation)
 
     def settle_call(
         self, receipt: Receipt, payouts: Sequence[Payout], signatures: Sequence[bytes]
     ) -> Call:
         """Encode as the EVM adapter does."""
-        return self._call(codec.encode_settle(receipt, payouts, signatures))
+        data = codec.encode_settle(receipt, payouts, signatures)
+        return _Carried(self._hub_address, data, message=receipt)
 
     def request_call(self, question: Question) -> Call:
         """Encode as the EVM adapter does."""
@@ -239,7 +248,7 @@ class StubChain(ChainAdapter):
         return self._call(codec.encode_rotate(rotation, signers, signatures))
 
     def _call(self, data: bytes) -> Call:
-        return Call("0x" + self._to.hex(), data)
+        return Call(self._hub_address, data)
 
     async def estimate(self, call: Call) -> Estimate:
         """Every call costs the same."""
@@ -256,24 +265,20 @@ class StubChain(ChainAdapter):
         fees = (estimate.tip, estimate.max_fee, estimate.gas)
         raw = self._wallet.sign(EvmTx(self._chain_id, nonce, *fees, to, call.value, call.data))
         name = tx_hash(raw)
+        if isinstance(call, _Carried):
+            self._built[name] = nonce, call.message
         return Built((nonce + 1).to_bytes(8, "big"), name + raw, "0x" + name.hex())
 
     async def broadcast(self, raw: bytes) -> None:
         """Put it into the next block; what the chain has already is success."""
         name = tx_hash(raw)
         if name not in self._sent and name not in self._included:
-            self._sent[name] = raw
+            self._sent.append(name)
             self._mine_soon()
 
     async def advance(self, state: bytes) -> Step:
-        """Go through the stages that a real chain goes through: sent, included, final."""
+        """Send it, or say that it is final."""
         name, raw = state[:_WORD], state[_WORD:]
-        height = self._included.get(name)
-        if height is None:
-            return Step(TxStage.BROADCAST, state, "0x" + name.hex(), (raw,))
-        stage = TxStage.FINAL if height <= self._heads.final.height else TxStage.INCLUDED
-        return Step(stage, state, "0x" + name.hex())
-
-
-def _block(height: int) -> Block:
-    return Block(height, height.to_bytes(_WORD, "big"), int(time.time()))
+        if name in self._included:
+            return Step(TxStage.FINAL, state, "0x" + name.hex())
+        return Step(TxStage.BROADCAST, state, "0x" + name.hex(), (raw,))

@@ -16,7 +16,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, cast
 
-import orjson
+import msgspec
 import uvloop
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["running_model"]
 
-_ANSWER = orjson.dumps(
+_ANSWER = msgspec.json.encode(
     {
         "id": "chatcmpl-1",
         "object": "chat.completion",

@@ -39,11 +39,14 @@ def deploy(
     grace covers the slowest destination's finality, inclusion here and ten minutes of clock skew.
     """
     import uvloop
+    from pydantic import SecretStr
 
     from vagus.adapters.base import HubParameters
+    from vagus.adapters.evm.config import endpoint_name
     from vagus.adapters.evm.deploy import deploy_hub
     from vagus.adapters.evm.wallet import Wallet
     from vagus.daemon.config import ConfigError
+    from vagus.protocol import Retry, VagusError
 
     try:
         parameters = HubParameters(
@@ -61,6 +64,9 @@ def deploy(
         done = uvloop.run(deploy_hub(rpc, wallet, parameters, slowest))
     except ValueError as error:
         raise ConfigError([str(error)]) from None
+    except Retry as error:
+        where = endpoint_name(SecretStr(rpc))
+        raise VagusError(f"{where}: {error.reason}; is that a node's JSON-RPC endpoint?") from None
     shown = {"hub": done.account, "tx": done.tx_id, "gas": done.gas_used, "height": done.height}
     _print(shown, as_json)
 
@@ -70,13 +76,14 @@ def show(config: ConfigOption = Path("vagus.toml"), as_json: JsonOption = False)
     """Print the state of each hub in a node's config, at finality."""
     import uvloop
 
+    from vagus.daemon.client import first_heads
     from vagus.daemon.config import load
 
     async def read() -> list[dict[str, Any]]:
         states = []
         for adapter in load(config).adapters():
             async with adapter:
-                await adapter.next_heads(None)
+                await first_heads(adapter)
                 state = await adapter.hub_state()
                 signers = [f"0x{each.hex()}" for each in state.current.signers]
                 states.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -34,7 +35,10 @@ def import_(path: PathArgument, password_file: PasswordOption) -> None:
     from vagus.adapters.evm.keystore import create_keystore, read_password
     from vagus.daemon.config import ConfigError
 
-    text = typer.prompt("Private key (hex)", hide_input=True)
+    if sys.stdin.isatty():
+        text = typer.prompt("Private key (hex)", hide_input=True)
+    else:
+        text = sys.stdin.readline()
     try:
         key = PrivateKey(bytes.fromhex(text.strip().removeprefix("0x")))
     except ValueError:
@@ -48,6 +52,8 @@ def show(path: PathArgument, as_json: JsonOption = False) -> None:
     """Print a keystore's address; needs no password, and shows none."""
     from vagus.daemon.config import ConfigError
 
+    if not path.is_file():
+        raise ConfigError([f"{path}: no such file; `vagus keys new` makes one"])
     try:
         address = "0x" + json.loads(path.read_bytes())["address"].lower().removeprefix("0x")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -34,7 +34,7 @@ def init(
     port: Annotated[int, typer.Option(help="HTTP port on loopback.")] = 9464,
 ) -> None:
     """Make a node's folder: keys, and a commented vagus.toml. Keys that are there stay."""
-    from vagus.daemon.config import ConfigError, load
+    from vagus.daemon.config import ConfigError
     from vagus.daemon.folder import ChainChoice, make_keys, write_config
 
     if profile not in {"devnet", "testnet", "mainnet"}:
@@ -45,26 +45,35 @@ def init(
     if chain:
         chains = [ChainChoice.parse(text) for text in chain]
     else:
-        chains = [
-            ChainChoice(
-                id=typer.prompt("Chain (CAIP-2)", default="eip155:31337"),
-                hub=typer.prompt("Hub (CAIP-10), from `vagus hub deploy`"),
-                rpc=typer.prompt("JSON-RPC endpoint", default="http://127.0.0.1:8545"),
-            )
-        ]
+        signer = f"0x{keys.signer.hex()}"
+        say(f"No hub yet? Stop here, `vagus hub deploy --signer {signer} …`, and come back.")
+        try:
+            chains = [
+                ChainChoice(
+                    id=typer.prompt("Chain (CAIP-2)", default="eip155:31337"),
+                    rpc=typer.prompt("JSON-RPC endpoint", default="http://127.0.0.1:8545"),
+                    hub=typer.prompt("Hub (CAIP-10, as eip155:31337:0x…)"),
+                )
+            ]
+        except typer.Abort:
+            again = "give --chain id=…,hub=…,rpc=… or answer the questions; the keys stay"
+            raise ConfigError([f"no config was written: {again}"]) from None
     path = write_config(keys, profile, chains, port)
-    load(path).adapters()
     say(f"wrote    {path}; start the node with: vagus run --config {path}")
 
 
 def run(config: ConfigOption = Path("vagus.toml")) -> None:
     """Run the node until SIGTERM or Ctrl-C, which drain it within ten seconds."""
+    import os
+
     import uvloop
 
     from vagus.daemon import node
     from vagus.daemon.config import load
     from vagus.daemon.logs import set_up
 
+    # The journal and its log are for the node's user alone.
+    os.umask(0o077)
     settings = load(config)
     set_up(settings.log.level, settings.log.format)
     uvloop.run(node.run(settings))
@@ -79,8 +88,6 @@ def models(
 ) -> None:
     """List the models that a requester can pin, with their digests."""
     import uvloop
-    from rich.console import Console
-    from rich.table import Table
 
     from vagus.daemon.config import backends_of, load
     from vagus.daemon.models import list_models
@@ -90,8 +97,7 @@ def models(
     if as_json:
         emit({"models": found})
         return
-    columns = ("backend", "model", "revision", "quantization", "digest")
-    table = Table(*columns, box=None)
     for each in found:
-        table.add_row(*(str(each[column] or "?") for column in columns))
-    Console().print(table)
+        shown = (each[key] for key in ("backend", "model", "revision", "quantization"))
+        typer.echo("  ".join(part for part in shown if part))
+        typer.echo(f"  {each['digest']}")

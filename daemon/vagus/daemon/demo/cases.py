@@ -35,7 +35,7 @@ class Case:
     callback: bytes
     expected: str = "fulfilled"
     expected_callback: CallbackState = CallbackState.SUCCEEDED
-    prompt: str = "What is the capital of France?"
+    prompt: str = "Which city is the capital of France? Answer in one sentence."
     agent: str = "chat@1"
     model: bytes = ZERO32
     fee: int = FEE
@@ -69,7 +69,7 @@ def all_cases(hubs: tuple[str, str], consumers: Consumers, model: bytes) -> list
     answer_a, answer_b = consumers.answer
     return [
         Case("A to B", 0, b, answer_b),
-        Case("B to A", 1, a, answer_a, prompt="Name a colour of the rainbow."),
+        Case("B to A", 1, a, answer_a, prompt="Explain in one sentence what a blockchain is."),
         Case("A to A", 0, a, answer_a, prompt="Say hello in one short sentence."),
         Case("pins the local model", 0, b, answer_b, prompt="What is 2 + 2?", model=model),
         Case("pins a model nobody has", 0, b, answer_b, "refused", model=b"\x11" * 32),
@@ -80,7 +80,7 @@ def all_cases(hubs: tuple[str, str], consumers: Consumers, model: bytes) -> list
             b,
             consumers.reverter,
             expected_callback=CallbackState.FAILED,
-            prompt="Name an animal.",
+            prompt="Write one short sentence about a cat.",
         ),
         Case("fee below the node's cost", 1, a, answer_a, "refused", fee=LOW_FEE),
         Case("its destination is no hub", 0, NOWHERE, answer_b, "refunded", ttl=REFUND_TTL),

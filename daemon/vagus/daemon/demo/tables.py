@@ -46,7 +46,8 @@ def print_summary(
     txs = Table(title="Their transactions", title_justify="left", box=None, show_header=False)
     for case, end in zip(cases, report["intents"], strict=True):
         answer = " ".join((end["output"] or "").split())[:32]
-        table.add_row(case.title, end["status"], f"{end['seconds']:.1f}", answer)
+        noted = ", callback failed" if (case.seen or {}).get("callback_failed") else ""
+        table.add_row(case.title, end["status"] + noted, f"{end['seconds']:.1f}", answer)
         for name, key in (("delivered", "deliver_tx"), ("settled", "settle_tx")):
             if end[key]:
                 txs.add_row(f"{name} {case.title}\n  {end[key]}")
@@ -55,7 +56,9 @@ def print_summary(
     console.print(_stages(histories))
     fees = sum(int((case.seen or {}).get("fee") or 0) for case in cases)
     escrowed = sum(case.fee for case in cases)
-    console.print(f"fees settled {fees} wei, returned to the requester {escrowed - fees} wei")
+    console.print(
+        f"fees settled {fees} wei, returned to the requester {escrowed - fees} wei", soft_wrap=True
+    )
     for fault in report["wrong"]:
         console.print(f"[red]wrong[/red] {fault}")
     console.print("ok" if report["ok"] else "[red]not ok[/red]")

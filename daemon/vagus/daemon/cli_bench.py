@@ -1,0 +1,145 @@
+"""`vagus bench`: how fast this machine runs the node's own code."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vagus.daemon.cli.common import JsonOption, emit, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from vagus.daemon.bench.limit import Limit
+    from vagus.daemon.bench.pipeline import Run
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Measure the node's own code on this machine.", no_args_is_help=True)
+
+_LIMIT = Path("benchmarks/limits/run")
+_LIMIT_IN_FLIGHT = 64
+
+
+@app.callback()
+def _group() -> None:
+    """Measure the node's own code on this machine."""
+
+
+@app.command()
+def pipeline(
+    in_flight: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1, max=4096, help="Intents under way at once, once for each run. [default: 1, 64]"
+        ),
+    ] = None,
+    intents: Annotated[int, typer.Option(min=10, max=1_000_000, help="Intents a run.")] = 2000,
+    limit: Annotated[
+        Path | None,
+        typer.Option(
+            help="The script to compare with. [default: benchmarks/limits/run of a checkout]"
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            help="Where the journals are written, and removed again. [default: the system's temporary folder]",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Carry intents through the node's own pipeline, and compare with what this machine can do.
+
+    An intent is seen in a block, journalled, answered by a model, signed, delivered on a second
+    chain and settled on the first, with each record on disk before its effect. Journal, pipeline,
+    agent, backend, keys and transactions are real. The two chains and the model's server are
+    stand-ins that cost next to nothing, so what is measured is the node.
+
+    intents/s   how many were settled in a second
+    p50, p99    milliseconds from the request to SETTLED in the journal: half, 99 % are faster
+    CPU         microseconds of processor an intent, all threads of the node together
+    ratio       intents/s with 64 under way, over those of the limit: the same work as one flat
+                script. Both are taken in this run, since machines and their neighbours differ
+    """
+    from vagus.daemon.bench.limit import run_limit  # noqa: PLC0415 - help stays quick
+    from vagus.daemon.bench.pipeline import measure  # noqa: PLC0415
+    from vagus.daemon.bench.stub_model import running_model  # noqa: PLC0415
+
+    if limit is None and _LIMIT.is_file():
+        limit = _LIMIT
+    runs: list[Run] = []
+    found: Limit | None = None
+    with tempfile.TemporaryDirectory(prefix="vagus-bench-", dir=folder) as name:
+        scratch = Path(name)
+        _warn_of_memory(scratch)
+        if limit is not None:
+            say(f"the limit: {limit} with {_LIMIT_IN_FLIGHT} in flight")
+            found = run_limit(limit.resolve(), _LIMIT_IN_FLIGHT, 2 * intents, scratch)
+        with _logging_to(scratch / "node.log"), running_model() as url:
+            for number, count in enumerate(in_flight or [1, 64]):
+                say(f"{intents} intents, {count} in flight")
+                runs.append(measure(url, count, intents, scratch / f"journal-{number}.sqlite"))
+    ratio = _ratio(runs, found)
+    if found is None:
+        say("THE LIMIT WAS NOT RUN: name it by --limit, or run this in a checkout; no ratio")
+    if as_json:
+        emit(
+            {
+                "runs": [asdict(run) for run in runs],
+                "limit": asdict(found) if found else None,
+                "ratio": ratio,
+            }
+        )
+    else:
+        _print(runs, found, ratio)
+
+
+def _ratio(runs: Sequence[Run], limit: Limit | None) -> float | None:
+    same = [run for run in runs if limit and run.in_flight == limit.in_flight]
+    return round(same[-1].intents_per_s / limit.intents_per_s, 3) if limit and same else None
+
+
+def _print(runs: Sequence[Run], limit: Limit | None, ratio: float | None) -> None:
+    print(f"{'in flight':>12} {'intents/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'CPU µs':>8}")
+    for run in runs:
+        print(
+            f"{run.in_flight:>12} {run.intents_per_s:>10,.1f} {run.p50_ms:>8.1f} "
+            f"{run.p99_ms:>8.1f} {run.cpu_us:>8,.0f}"
+        )
+    if limit is not None:
+        print(f"{f'limit, {limit.in_flight}':>12} {limit.intents_per_s:>10,.1f}")
+    if ratio is not None:
+        print(f"{'ratio':>12} {ratio:>10.2f}")
+
+
+@contextlib.contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """Log as a node does, into a file; what went wrong is shown at the end."""
+    from vagus.daemon.logs import set_up  # noqa: PLC0415
+
+    try:
+        with path.open("w") as file:
+            with contextlib.redirect_stderr(file):
+                set_up("info", "json")
+            yield
+    except BaseException:
+        lines = path.read_text().splitlines()
+        for line in [line for line in lines if '"level": "info"' not in line][-5:]:
+            say(line)
+        raise
+
+
+def _warn_of_memory(folder: Path) -> None:
+    """Say so where the folder is no disk: a durable write costs nothing there."""
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    around = [mount for mount in mounts if folder.resolve().is_relative_to(mount[1])]
+    if max(around, key=lambda mount: len(mount[1]))[2] in {"tmpfs", "ramfs"}:
+        say(f"{folder} IS IN MEMORY: figures are better than on a disk; name one by --folder")

@@ -1,0 +1,116 @@
+"""The command line, as a person or a script uses it against a running node."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from typer.testing import CliRunner
+
+from support.client import Client
+from support.node import Node, vagus
+from support.node_devnet import Devnet
+from vagus.daemon.cli import app
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.xdist_group("e2e"),
+]
+
+COMMANDS = (
+    (),
+    *(("init",), ("run",), ("demo",), ("models",)),
+    *(("devnet",), ("devnet", "up"), ("devnet", "down")),
+    *(("hub",), ("hub", "deploy"), ("hub", "show")),
+    ("intent",),
+    *(("intent", name) for name in ("quote", "send", "show", "list", "watch")),
+    *(("keys",), ("keys", "new"), ("keys", "import"), ("keys", "show")),
+)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def node(
+    devnet: Devnet, client: Client, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Node]:
+    """The devnet's own node: its config's port is the one that commands ask."""
+    async with Node(devnet.config, tmp_path_factory.mktemp("cli") / "log") as found:
+        await found.start()
+        yield found
+
+
+async def test_every_command_explains_itself() -> None:
+    """The first as it is installed, the others without starting Python for each."""
+    assert (await vagus("--help"))[::2] == (0, "")
+    for command in COMMANDS:
+        result = CliRunner().invoke(app, [*command, "--help"])
+        assert result.exit_code == 0, command
+        assert "Usage: " in result.output
+
+
+async def test_a_prompt_is_sent_and_its_answer_printed(devnet: Devnet, node: Node) -> None:
+    code, out, err = await vagus(
+        *("intent", "send", "--prompt", "Name an animal.", "--config", devnet.config),
+        *("--from", "eip155:31337", "--to", "eip155:31338", "--json"),
+    )
+    assert code == 0, err
+    sent = json.loads(out)
+    assert (sent["stage"], sent["status"]) == ("settled", "fulfilled")
+    assert sent["output"]
+
+    code, out, _ = await vagus("intent", "show", sent["id"], "--config", devnet.config, "--json")
+    shown = json.loads(out)
+    assert code == 0
+    assert [line["stage"] for line in shown["history"]][-1] == "settled"
+    assert shown["output"] == sent["output"]
+    code, out, _ = await vagus("intent", "show", sent["id"], "--config", devnet.config)
+    assert code == 0
+    assert "settled" in out
+
+    code, out, _ = await vagus("intent", "list", "--config", devnet.config, "--json")
+    assert code == 0
+    assert sent["id"] in {each["id"] for each in json.loads(out)["intents"]}
+    code, out, _ = await vagus("intent", "list", "--config", devnet.config)
+    assert code == 0
+    assert "settled" in out
+
+
+async def test_a_refused_question_ends_with_exit_code_1_and_its_reason(
+    devnet: Devnet, node: Node
+) -> None:
+    command = ("intent", "send", "--payload", "{}", "--config", devnet.config)
+    code, out, _ = await vagus(*command)
+    assert code == 1
+    assert "prompt" in out
+
+
+async def test_a_quote_is_what_the_node_accepts(devnet: Devnet, node: Node, client: Client) -> None:
+    code, out, _ = await vagus("intent", "quote", "--config", devnet.config, "--json")
+    assert code == 0
+    fee = int(json.loads(out)["max_fee"])
+    enough = await client.ask("Say yes.", dest=0, fee=fee)
+    low = await client.ask("Say no.", dest=0, fee=fee - 1)
+    assert (await node.reaches(enough.hex, "settled"))["status"] == "fulfilled"
+    assert (await node.reaches(low.hex, "settled"))["status"] == "refused"
+
+
+async def test_hubs_and_models_are_shown(devnet: Devnet, node: Node, client: Client) -> None:
+    code, out, _ = await vagus("hub", "show", "--config", devnet.config, "--json")
+    assert code == 0
+    hubs = json.loads(out)["hubs"]
+    assert [hub["hub"] for hub in hubs] == [chain.hub for chain in client.chains]
+    assert [hub["hub_id"] for hub in hubs] == ["0x" + c.hub_id.hex() for c in client.chains]
+    assert (await vagus("hub", "show", "--config", devnet.config))[0] == 0
+
+    code, out, _ = await vagus("models", "--json")
+    assert code == 0
+    (model,) = json.loads(out)["models"]
+    assert len(bytes.fromhex(model["digest"].removeprefix("0x"))) == 32
+    pinned = await client.ask("Say hello.", model=bytes.fromhex(model["digest"][2:]))
+    assert (await node.reaches(pinned.hex, "settled"))["status"] == "fulfilled"
+
+
+async def test_a_node_that_is_not_there_is_said_in_one_line(devnet: Devnet) -> None:
+    code, out, err = await vagus("intent", "list", "--config", devnet.config, VAGUS_HTTP__PORT="1")
+    assert (code, out) == (1, "")
+    assert "vagus run" in err
+    assert err.count("\n") == 1

@@ -1,0 +1,98 @@
+"""`vagus devnet up --json`: one line, a config that serves, a client that needs hub.json alone."""
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from support.client import client_of, until
+from support.node import Node, vagus
+from support.node_devnet import alive, running_devnet
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.xdist_group("e2e"),
+]
+
+
+async def test_a_devnet_serves_a_foreign_client_until_it_is_told_to_end(tmp_path: Path) -> None:
+    folder = tmp_path / "net"
+    async with running_devnet(folder) as net:
+        assert set(net.shown) == {"chains", "config"}
+        assert [chain["caip2"] for chain in net.chains] == ["eip155:31337", "eip155:31338"]
+        for chain in net.chains:
+            assert set(chain) == {"caip2", "rpc", "ws", "hub", "private_key"}
+            assert chain["hub"].startswith(f"{chain['caip2']}:0x")
+            assert chain["hub"] == chain["hub"].lower()
+            assert bytes.fromhex(chain["private_key"].removeprefix("0x"))
+        pids = net.pids()
+        assert len(pids) == 3
+
+        code, out, err = await vagus("devnet", "up", "--json", "--folder", folder)
+        assert (code, out) == (4, "")
+        assert f"is in use by process {net.process.pid}" in err
+
+        async with client_of(net.chains) as client, Node(net.config, tmp_path / "log") as node:
+            await node.start()
+            there = await client.ask("What is the capital of France?")
+            back = await client.ask("Name a colour of the rainbow.", origin=1, dest=0)
+            for asked in (there, back):
+                await client.settled(asked)
+                (delivered,) = await client.events("Delivered", asked)
+                (settled,) = await client.events("Settled", asked)
+                assert (delivered["status"], settled["status"]) == (0, 0)
+                assert delivered["output"].decode()
+                assert await asked.origin.credit(net.account) > 0
+            node.send(signal.SIGTERM)
+            assert await node.ended(within=10) == 0
+
+        code, _, err = await vagus("devnet", "down", "--folder", folder)
+        assert (code, err) == (0, "ended\n")
+        assert await net.process.wait() == 0
+        assert net.process.stdout is not None
+        assert await net.process.stdout.read() == b""
+        await until(lambda: asyncio.sleep(0, [alive(pid) for pid in pids]), lambda up: not any(up))
+
+    code, _, err = await vagus("devnet", "down", "--folder", folder)
+    assert (code, err) == (0, "no devnet is running there\n")
+
+
+async def test_a_devnet_that_is_killed_takes_its_chains_along(tmp_path: Path) -> None:
+    async with running_devnet(tmp_path / "net") as net:
+        pids = net.pids()
+        net.process.kill()
+        await until(lambda: asyncio.sleep(0, [alive(pid) for pid in pids]), lambda up: not any(up))
+
+
+async def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "vagus.toml").write_text("precious")
+    code, out, err = await vagus("devnet", "up", "--json", "--folder", tmp_path)
+    assert (code, out) == (2, "")
+    assert "has other things in it" in err
+    assert (tmp_path / "vagus.toml").read_text() == "precious"
+
+
+async def test_a_node_folder_made_by_init_is_a_config_that_loads(tmp_path: Path) -> None:
+    account = "0x" + "ab" * 20
+    chain = f"id=eip155:31337,hub=eip155:31337:{account},rpc=http://127.0.0.1:1"
+    folder = tmp_path / "node"
+    code, out, err = await vagus("init", folder, "--chain", chain)
+    assert (code, out) == (0, "")
+    assert "fund it" in err
+    assert sorted(path.name for path in (folder / "keys").iterdir()) == [
+        "account.json",
+        "password",
+        "signer.json",
+    ]
+    assert {path.stat().st_mode & 0o777 for path in (folder / "keys").iterdir()} == {0o600}
+    signer = json.loads((await vagus("keys", "show", folder / "keys/signer.json", "--json"))[1])
+    assert signer["address"] in (folder / "vagus.toml").read_text()
+
+    code, _, err = await vagus("init", folder, "--chain", chain)
+    assert code == 2
+    assert "exists" in err
+    code, _, err = await vagus("init", tmp_path / "other", "--chain", "id=eip155:1,hbu=x,rpc=y")
+    assert code == 2
+    assert "hbu" in err

@@ -1,0 +1,105 @@
+"""How a node ends: by signals, in time, with nothing lost; and that only one has its data."""
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from support.client import Client, Question, until
+from support.node import Node, children, vagus
+from support.node_devnet import Devnet, alive
+from support.node_model import StubModel
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.xdist_group("e2e"),
+]
+
+BOTH = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])
+
+
+async def test_a_node_drains_within_ten_seconds_and_resumes_what_it_left(
+    devnet: Devnet, client: Client, stub: StubModel, tmp_path: Path
+) -> None:
+    config = devnet.variant("drain", backends=stub.backends)
+    async with Node(config, tmp_path / "log") as node:
+        await node.start()
+        stub.open.clear()
+        prompts = [f"in flight when the node stops, {at}" for at in range(6)]
+        asked = await client.ask_all([chat(prompt) for prompt in prompts])
+        await until(lambda: asyncio.sleep(0, [stub.asked[each] for each in prompts]), all)
+        began = time.monotonic()
+        node.send(signal.SIGTERM)
+        assert await node.ended(within=10) == 0
+        print(f"drained in {time.monotonic() - began:.1f} s")
+        assert [line["event"] for line in node.lines()].count("cut off") == len(prompts)
+        assert node.lines()[-1]["event"] == "stopped"
+
+        stub.open.set()
+        await node.start()
+        for each in asked:
+            await node.reaches(each.hex, "settled")
+            assert len(await client.events("Delivered", each)) == 1
+        assert "Traceback" not in node.log
+
+
+@BOTH
+async def test_an_answer_that_comes_while_a_node_drains_is_kept(
+    number: signal.Signals, devnet: Devnet, client: Client, stub: StubModel, tmp_path: Path
+) -> None:
+    config = devnet.variant(f"kept-{number}", backends=stub.backends)
+    prompt = f"answered while it drains, {number}"
+    async with Node(config, tmp_path / "log") as node:
+        await node.start()
+        stub.open.clear()
+        asked = await client.ask(prompt)
+        await until(lambda: asyncio.sleep(0, stub.asked[prompt]), bool)
+        node.send(number)
+        stub.open.set()
+        assert await node.ended(within=10) == 0
+        assert node.lines()[-1]["event"] == "stopped"
+
+        await node.start()
+        await node.reaches(asked.hex, "settled")
+        assert stub.asked[prompt] == 1
+
+
+@BOTH
+async def test_a_node_that_is_stopped_while_it_starts_ends_at_once_and_leaves_no_process(
+    number: signal.Signals, devnet: Devnet, tmp_path: Path
+) -> None:
+    """It answers over HTTP before its model is loaded: that is when the signal comes."""
+    async with Node(devnet.variant(f"starting-{number}"), tmp_path / "log") as node:
+        await node.launch()
+        await node.serving()
+        started = await until(lambda: asyncio.sleep(0, children(node.pid)), bool, every=0.01)
+        node.send(number)
+        assert await node.ended(within=10) == 0
+        assert "local model ready" not in node.log
+        assert "Traceback" not in node.log
+        await until(
+            lambda: asyncio.sleep(0, [alive(pid) for pid in started]), lambda up: not any(up)
+        )
+
+
+async def test_a_second_node_on_the_same_data_refuses_with_exit_code_4(
+    devnet: Devnet, stub: StubModel, tmp_path: Path
+) -> None:
+    config = devnet.variant("second", backends=stub.backends)
+    async with Node(config, tmp_path / "log") as node:
+        await node.start()
+        code, out, err = await vagus("run", "--config", config)
+        assert (code, out) == (4, "")
+        data = devnet.folder / "second"
+        assert err.startswith(f"vagus: {data} is in use by process {node.pid}")
+        assert err.count("\n") == 1
+        assert (await node.get("/readyz"))[0] == 200
+        await node.kill()
+        # The kernel drops the lock of a process that was killed.
+        await node.start()
+
+
+def chat(prompt: str) -> Question:
+    return Question(b'{"prompt": "%s"}' % prompt.encode())
