@@ -36,9 +36,9 @@ def test_the_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
 
 def test_a_second_node_is_told_which_process_has_the_folder(tmp_path: Path) -> None:
     with holder(tmp_path) as process:
-        with pytest.raises(DataInUseError, match=f"in use by process {process.pid}") as caught:
-            with data_folder(tmp_path):
-                pytest.fail("both have it")
+        by = f"in use by process {process.pid}"
+        with pytest.raises(DataInUseError, match=by) as caught, data_folder(tmp_path):
+            pytest.fail("both have it")
         assert caught.value.exit_code == 4
         process.communicate("")
 

@@ -139,7 +139,7 @@ class Client:
             await self.hurrying.wait()
             for chain in self.chains:
                 await chain.web3.provider.make_request(RPCEndpoint("evm_mine"), [])
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(0.15)
 
     async def _send(self, question: Question, nonce: int) -> bytes:
         chain = self.chains[question.origin]

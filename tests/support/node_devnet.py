@@ -13,7 +13,7 @@ import orjson
 
 from support.node import VAGUS, children, end, environment
 
-__all__ = ["Devnet", "running_devnet"]
+__all__ = ["Devnet", "alive", "running_devnet"]
 
 LOCAL = '[[backends]]\nkind = "local"\n'
 START_SECONDS = 60.0

@@ -5,11 +5,11 @@ Every member has the same roster; its digest is the hub's rosterHash.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
-from vagus.protocol import Refuse, caip2, document_hash, pack_address
+from vagus.protocol import MAX_SIGNERS, Refuse, caip2, document_hash, pack_address
 
 __all__ = ["Member", "Roster"]
 
@@ -37,6 +37,12 @@ class Member(BaseModel):
     signer: Annotated[str, AfterValidator(_signer)]
     addresses: dict[Chain, str] = {}
 
+    @model_validator(mode="after")
+    def _addresses_fit(self) -> Self:
+        for chain, address in self.addresses.items():
+            pack_address(chain, address)
+        return self
+
     def payee(self, chain: str) -> bytes:
         """Return the member's packed address on a chain; Refuse where the roster has none."""
         if chain not in self.addresses:
@@ -52,8 +58,16 @@ class Roster(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    members: Annotated[tuple[Member, ...], Field(min_length=1, max_length=32)]
+    members: tuple[Member, ...]
     gas_allowance: dict[Chain, Amount] = {}
+
+    @model_validator(mode="after")
+    def _is_a_set(self) -> Self:
+        if not 1 <= len(self.members) <= MAX_SIGNERS:
+            raise ValueError(f"a committee has 1 to {MAX_SIGNERS} members")
+        if len({member.signer for member in self.members}) < len(self.members):
+            raise ValueError("a signer is there more than once")
+        return self
 
     def member(self, signer: bytes) -> Member:
         """Return the member with this signer (20 bytes); Refuse for a stranger."""

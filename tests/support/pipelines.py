@@ -1,0 +1,137 @@
+"""A node without its process: real journal, pipeline, agent and backend, between scripted ends."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from coincurve import PrivateKey
+
+from support.chain import NOW, ScriptedChain
+from vagus.adapters.base import Cursor, Requested
+from vagus.adapters.evm.wallet import Wallet
+from vagus.agents import AgentRegistry, Policy
+from vagus.compute.backends.openai import ModelConfig, OpenAIBackend, OpenAIConfig
+from vagus.daemon import pipeline as pipeline_module
+from vagus.daemon.committee import SoleSigner
+from vagus.daemon.execute import Executor
+from vagus.daemon.journal import Journal
+from vagus.daemon.network import Network
+from vagus.daemon.pipeline import Pipeline
+from vagus.daemon.records import IntentRecord, Stage
+from vagus.daemon.roster import Member, Roster
+from vagus.daemon.sending import Sender
+from vagus.daemon.sqlite import SqliteJournal
+from vagus.protocol import ZERO32, Intent, agent_id, hub_id, keccak256, unpack_address
+
+A = "eip155:31337:0x" + "11" * 20
+B = "eip155:31338:0x" + "22" * 20
+GAS = 1_000
+PAYLOAD = b'{"prompt":"Which city is the capital of France?"}'
+
+
+@dataclass
+class Node:
+    """Parts of a node; `start` puts new ones around the same chains and data folder."""
+
+    folder: Path
+    base_url: str
+    key: PrivateKey
+    a: ScriptedChain
+    b: ScriptedChain
+    journal: Journal = field(init=False)
+    pipeline: Pipeline = field(init=False)
+    asked: int = 0
+
+    @contextlib.asynccontextmanager
+    async def start(self) -> AsyncIterator[None]:
+        committee = SoleSigner(self.key)
+        chains = [self.a, self.b]
+        addresses = {chain.chain: unpack_address(chain.chain, chain.account) for chain in chains}
+        member = Member(signer=f"0x{committee.address.hex()}", addresses=addresses)
+        roster = Roster(members=(member,), gas_allowance=dict.fromkeys(addresses, GAS))
+        model = OpenAIConfig(
+            name="scripted", base_url=self.base_url, models=(ModelConfig(name="m"),)
+        )
+        async with (
+            SqliteJournal(self.folder / "journal.sqlite") as self.journal,
+            OpenAIBackend(model) as backend,
+        ):
+            agents = AgentRegistry({"chat@1": {}})
+            self.pipeline = Pipeline(
+                journal=self.journal,
+                network=Network(chains),
+                executor=Executor(agents, [backend], Policy(), roster, committee.address),
+                committee=committee,
+                sender=Sender(self.journal),
+                roster=roster,
+            )
+            yield
+
+    async def ask(
+        self, payload: bytes = PAYLOAD, terms: bytes = b"", **changes: Any
+    ) -> IntentRecord:
+        """Record an intent of A for B as a final reading does."""
+        self.asked += 1
+        fields: dict[str, Any] = {
+            "origin_hub": hub_id(A),
+            "seq": self.asked,
+            "requester": bytes(12) + b"\x44" * 20,
+            "agent_id": agent_id("chat@1"),
+            "payload_hash": keccak256(payload),
+            "model_digest": ZERO32,
+            "terms_hash": keccak256(terms) if terms else ZERO32,
+            "min_signers": 0,
+            "dest_hub": hub_id(B),
+            "callback": ZERO32,
+            "callback_gas": 0,
+            "fee_asset": ZERO32,
+            "max_fee": 10**15,
+            "deadline": NOW + 600,
+        }
+        intent = Intent(**{**fields, **changes})
+        found = Requested(intent, payload, terms, 1, ZERO32, f"0x{self.asked:064x}")
+        [record] = await self.journal.observe(A, [found], Cursor(self.asked + 1, 1))
+        return record
+
+    async def carry(self, record: IntentRecord) -> None:
+        async with asyncio.timeout(20):
+            await self.pipeline.carry(record)
+
+    async def carry_to(self, record: IntentRecord, stage: Stage) -> None:
+        """Take the steps before a stage, and not those after it."""
+        async with asyncio.timeout(20):
+            while record.stage < stage:
+                await Pipeline._STEPS[record.stage](self.pipeline, record)
+
+    async def stages(self, record: IntentRecord) -> list[Stage]:
+        return [each.stage for each in await self.journal.history(record.id)]
+
+
+class Pauses(list[float]):
+    """The pipeline's pauses: none takes any time, and after each `then` is called."""
+
+    then: Callable[[], None] | None = None
+
+    async def sleep(self, seconds: float) -> None:
+        self.append(seconds)
+        if self.then is not None:
+            self.then()
+        await asyncio.sleep(0)
+
+
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> Pauses:
+    pauses = Pauses()
+    monkeypatch.setattr(pipeline_module, "asyncio", SimpleNamespace(sleep=pauses.sleep))
+    return pauses
+
+
+@contextlib.asynccontextmanager
+async def two_chains(key: PrivateKey) -> AsyncIterator[tuple[ScriptedChain, ScriptedChain]]:
+    signer, wallet = SoleSigner(key).address, Wallet(key)
+    async with ScriptedChain(A, wallet, signer) as a, ScriptedChain(B, wallet, signer) as b:
+        yield a, b
