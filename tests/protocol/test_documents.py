@@ -3,7 +3,10 @@
 from typing import Any
 
 import pytest
+import rfc8785
 from eth_utils.crypto import keccak
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vagus.protocol import (
     EMPTY_HASH,
@@ -55,6 +58,25 @@ def test_a_document_nested_too_deep_is_a_value_error() -> None:
         document = [document]
     with pytest.raises(ValueError, match="nested too deep"):
         canonical(document)
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text() | st.floats(-9, 9),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=4), inner),
+)
+
+
+@given(PLAIN)
+def test_every_document_has_the_bytes_that_another_implementation_gives(document: Any) -> None:
+    assert canonical(document) == rfc8785.dumps(document)
+
+
+@pytest.mark.parametrize("depth", [15, 16, 17, 100])
+def test_a_deep_document_has_the_bytes_that_another_implementation_gives(depth: int) -> None:
+    document: Any = {"b": 1, "a": "\x7f/\u2028"}
+    for _ in range(depth):
+        document = {"x": [document]}
+    assert canonical(document) == rfc8785.dumps(document)
 
 
 def test_document_hash_is_the_keccak_of_the_bytes() -> None:

@@ -1,6 +1,7 @@
 """What an agent promises: its manifest, and the part of it that a committee fixes."""
 
 import re
+from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, SerializeAsAny
@@ -81,12 +82,12 @@ class Manifest(BaseModel):
         """`name@major`, what intents ask for."""
         return f"{self.name}@{self.version.split('.')[0]}"
 
-    @property
+    @cached_property
     def id(self) -> bytes:
         """The agentId in an intent, 32 bytes."""
         return agent_id(self.agent_id)
 
-    @property
+    @cached_property
     def digest(self) -> bytes:
         """The agentDigest in an attestation, 32 bytes: of name, version and config."""
         return agent_digest(self.name, self.version, self.config.model_dump(mode="json"))

@@ -4,21 +4,44 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
+import msgspec
 import rfc8785
 
 from vagus.protocol.hashing import ZERO32, keccak256
 from vagus.protocol.words import WORD, require_bytes
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+# The integers that an IEEE 754 double holds exactly, which RFC 8785 asks for.
+_EXACT = 2**53 - 1
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def canonical(document: Json) -> bytes:
     """Return the RFC 8785 bytes; ValueError for what has none (NaN, integers over 2**53 - 1)."""
     try:
+        if _is_plain(document):
+            return msgspec.json.encode(document, order="sorted")
         return rfc8785.dumps(document)
     except RecursionError:
         raise ValueError("the document is nested too deep") from None
+
+
+def _is_plain(value: object, depth: int = 16) -> bool:
+    """Tell whether compact sorted JSON is the RFC 8785 form already, which is far quicker to write.
+
+    It is without fractions, integers over 2**53 - 1, and keys that UTF-16 would order differently.
+    """
+    if value is None or isinstance(value, str | bool):
+        return True
+    if isinstance(value, int):
+        return -_EXACT <= value <= _EXACT
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) and key.isascii() for key in value):
+            return False
+        value = list(value.values())
+    if not isinstance(value, list | tuple) or depth == 0:
+        return False
+    return all(_is_plain(each, depth - 1) for each in value)
 
 
 def document_hash(document: Json) -> bytes:
