@@ -11,8 +11,7 @@ import sys
 
 import typer
 
-from vagus.daemon.cli import devnet, hub, intent, keys, node
-from vagus.daemon.cli_bench import app as bench
+from vagus.daemon.cli import bench, devnet, hub, intent, keys, node
 from vagus.daemon.logs import set_up
 from vagus.protocol import Retry, VagusError
 
@@ -29,7 +28,7 @@ devnet.add_to(app)
 app.add_typer(hub.app, name="hub")
 app.add_typer(intent.app, name="intent")
 app.add_typer(keys.app, name="keys")
-app.add_typer(bench, name="bench")
+app.add_typer(bench.app, name="bench")
 
 
 def main() -> None:

@@ -70,8 +70,8 @@ def pipeline(
                 script. Both are taken in this run, the limit before and after, since machines
                 and their neighbours differ
     """
-    from vagus.daemon.bench.pipeline import measure  # noqa: PLC0415 - help stays quick
-    from vagus.daemon.bench.stub_model import running_model  # noqa: PLC0415
+    from vagus.daemon.bench.pipeline import measure
+    from vagus.daemon.bench.stub_model import running_model
 
     if limit is None and _LIMIT.is_file():
         limit = _LIMIT
@@ -102,7 +102,7 @@ def pipeline(
 
 
 def _measure_limit(script: Path | None, intents: int, folder: Path) -> Limit | None:
-    from vagus.daemon.bench.limit import run_limit  # noqa: PLC0415
+    from vagus.daemon.bench.limit import run_limit
 
     if script is None:
         return None
@@ -138,7 +138,7 @@ def _print(runs: Sequence[Run], limit: Limit | None, ratio: float | None) -> Non
 @contextlib.contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
     """Log as a node does, into a file; what went wrong is shown at the end."""
-    from vagus.daemon.logs import set_up  # noqa: PLC0415
+    from vagus.daemon.logs import set_up
 
     try:
         with path.open("w") as file:
