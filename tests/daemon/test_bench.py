@@ -17,7 +17,7 @@ from eth_account.typed_transactions import TypedTransaction
 from eth_utils.crypto import keccak
 from hexbytes import HexBytes
 
-from support.journal_rows import rows_per_intent
+from support.journal_rows import SETTLED_ROWS, rows_per_intent
 from vagus.daemon.bench.limit import run_limit
 from vagus.daemon.bench.pipeline import measure
 from vagus.daemon.bench.stub_model import running_model
@@ -26,17 +26,6 @@ from vagus.protocol import VagusError
 LIMIT = Path(__file__).parents[2] / "benchmarks" / "limits" / "run"
 WARM_UP = 32
 INTENTS = 40
-
-# What a node writes of an intent that is delivered and settled: each stage once, a transaction
-# for each lane, the evidence.
-ROWS = {
-    "intents": 1,
-    **{f"history {stage}": 1 for stage in range(1, 10)},
-    "txs deliver final": 1,
-    "txs settle final": 1,
-    "lanes": 2,
-    "evidence": 1,
-}
 
 
 def bench(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -62,7 +51,7 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_writes_every_row_that_a_node_writes(journal: Path) -> None:
-    assert rows_per_intent(journal) == ROWS
+    assert rows_per_intent(journal) == SETTLED_ROWS
 
 
 def test_every_intent_of_a_run_is_settled(journal: Path) -> None:

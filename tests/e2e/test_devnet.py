@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.client import client_of, until
+from support.journal_rows import SETTLED_ROWS, rows_per_intent
 from support.node import Node, vagus
 from support.node_devnet import alive, running_devnet
 
@@ -45,8 +46,10 @@ async def test_a_devnet_serves_a_foreign_client_until_it_is_told_to_end(tmp_path
                 assert (delivered["status"], settled["status"]) == (0, 0)
                 assert delivered["output"].decode()
                 assert await asked.origin.credit(net.account) > 0
+                await node.reaches(asked.hex, "settled")
             node.send(signal.SIGTERM)
             assert await node.ended(within=10) == 0
+        assert rows_per_intent(folder / "data" / "journal.sqlite") == SETTLED_ROWS
 
         code, _, err = await vagus("devnet", "down", "--folder", folder)
         assert (code, err) == (0, "ended\n")
