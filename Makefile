@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 
-.PHONY: help setup demo test check fmt lock build bench clean
+.PHONY: help setup demo test check fmt lock bench clean
 
 help:  ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -33,6 +33,10 @@ check: setup  ## ruff, mypy, pyright, the layers, the contracts builds: what CI 
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python contracts/evm/build.py --check
+
+bench: setup  ## how fast the node's own code is here, as ratios
+	$(BIN)/vagus bench pipeline
+	$(BIN)/python benchmarks/sign.py
 
 fmt: setup  ## format and mend what ruff can mend
 	$(BIN)/ruff check --fix .

@@ -1,5 +1,6 @@
 """What a node shows over HTTP: real sockets, a real journal, hostile requests."""
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
@@ -144,6 +145,29 @@ async def test_a_wrong_request_is_answered_in_words(node: Node, path: str, statu
     assert "Traceback" not in text
     if path.startswith("/v1"):
         assert json.loads(text)["error"]
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GARBAGE\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nx: " + b"y" * 9000 + b"\r\n\r\n",
+    ],
+    ids=["garbage", "tls", "long path", "long header"],
+)
+async def test_what_is_no_http_is_answered_and_leaves_no_traceback(
+    node: Node, request_bytes: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, _, port = node.root.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(request_bytes + b"\r\n\r\n")
+    assert b" 400 " in await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+    assert "Traceback" not in caplog.text
+    assert await node.get("/healthz") == (200, "ok\n")
 
 
 async def test_nothing_can_be_written(node: Node) -> None:

@@ -114,3 +114,41 @@ async def test_a_node_that_is_not_there_is_said_in_one_line(devnet: Devnet) -> N
     assert (code, out) == (1, "")
     assert "vagus run" in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--prompt", "x" * 9000), "8192 at most"),
+        (("--prompt", "x", "--model", "0x12"), "--model 0x12: a digest is"),
+        (("--prompt", "x", "--callback", "0x12"), "--callback 0x12: "),
+        (("--prompt", "x", "--to", "eip155:1:0x11"), "--to eip155:1:0x11: "),
+        (("--prompt", "x", "--fee", "1"), "--fee 1 is under the hub's minimum"),
+        (("--prompt", "x", "--fee", str(1 << 256)), "is more than there is"),
+        (("--prompt", "x", "--ttl", "5"), "--ttl 5: the hub takes 65 to 2592000 seconds"),
+        (("--prompt", "x", "--from", "eip155:1"), "eip155:1 is not in the config"),
+        (("--prompt", "x", "--agent", "x@1"), "serves chat@1, and not x@1"),
+        ((), "give --prompt or --payload"),
+    ],
+    ids=lambda value: " ".join(value)[:24] if isinstance(value, tuple) else "",
+)
+async def test_a_request_that_cannot_be_is_refused_before_it_costs_anything(
+    devnet: Devnet, node: Node, options: tuple[str, ...], said: str
+) -> None:
+    code, out, err = await vagus("intent", "send", "--config", devnet.config, *options)
+    assert (code, out) == (2, ""), err
+    assert said in err
+    assert "Traceback" not in err
+
+
+async def test_nobody_asks_from_the_nodes_own_account(devnet: Devnet, node: Node) -> None:
+    own = devnet.config.parent / "keys" / "account.json"
+    code, _, err = await vagus(
+        *("intent", "send", "--config", devnet.config, "--prompt", "x", "--keystore", own)
+    )
+    assert code == 2
+    assert "is the node's own account" in err
+
+
+async def test_the_version_is_said() -> None:
+    assert (await vagus("--version"))[:2] == (0, "vagus 0.1.0\n")

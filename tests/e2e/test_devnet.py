@@ -11,6 +11,7 @@ from support.client import client_of, until
 from support.journal_rows import SETTLED_ROWS, rows_per_intent
 from support.node import Node, vagus
 from support.node_devnet import alive, running_devnet
+from vagus.daemon.lock import data_folder
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
@@ -99,3 +100,15 @@ async def test_a_node_folder_made_by_init_is_a_config_that_loads(tmp_path: Path)
     code, _, err = await vagus("init", tmp_path / "other", "--chain", "id=eip155:1,hbu=x,rpc=y")
     assert code == 2
     assert "hbu" in err
+
+
+async def test_a_devnet_is_not_made_over_a_node_that_still_runs(tmp_path: Path) -> None:
+    folder = tmp_path / "net"
+    folder.mkdir()
+    (folder / "devnet").touch()
+    with data_folder(folder / "data"):
+        (folder / "data" / "journal.sqlite").touch()
+        code, out, err = await vagus("devnet", "up", "--json", "--folder", folder)
+        assert (code, out) == (4, "")
+        assert f"{folder / 'data'} is in use by process" in err
+    assert (folder / "data" / "journal.sqlite").exists()

@@ -11,11 +11,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from vagus.daemon.records import IntentRecord, Kind, Stage
 from vagus.protocol import Retry
@@ -129,9 +131,21 @@ async def show(journal: Journal, record: IntentRecord) -> dict[str, Any]:
     }
 
 
+class _Malformed(logging.Filter):
+    """Drops what aiohttp logs of requests that are no HTTP: the client was told, with a 400."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, HttpProcessingError)
+
+
+_MALFORMED = _Malformed()
+
+
 @contextlib.asynccontextmanager
 async def serve(api: Api, config: HttpConfig) -> AsyncIterator[int]:
     """Serve until the block ends; yields the port, which the system picks where it is 0."""
+    logging.getLogger("aiohttp.server").addFilter(_MALFORMED)
     runner = web.AppRunner(api.app(), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:

@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, ge
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from vagus.adapters.registry import adapter_class
 from vagus.agents import AgentRegistry, Policy, agent_class
@@ -187,6 +192,10 @@ def load(path: Path) -> Settings:
         settings = FromFile()  # type: ignore[call-arg]  # the sources fill it
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([f"{path}: {error}"]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path} is no text: a config is TOML in UTF-8"]) from error
+    except SettingsError as error:
+        raise ConfigError([f"environment: {error}; a table in a variable is JSON"]) from error
     except ValidationError as error:
         raise ConfigError(_lines(error, Settings, f"{path}: ")) from error
     base = path.resolve().parent

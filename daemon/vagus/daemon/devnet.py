@@ -69,16 +69,17 @@ class Devnet:
 async def devnet(folder: Path, say: Callable[[str], None]) -> AsyncIterator[Devnet]:
     """Start two chains with hubs and write a node's config for them; all of it ends with the block.
 
-    The folder is a devnet's own: what an earlier one left in it, its journal too, is removed, since
-    chains and hubs are new each time. Raises ConfigError for a folder with anything else in it,
-    DataInUseError where a devnet runs in it.
+    The folder is a devnet's own: what an earlier one left in it, its config and journal, is removed,
+    since chains and hubs are new each time. Raises ConfigError for a folder with anything else in
+    it, DataInUseError where a devnet, or a node of an earlier one, runs in it.
     """
     async with AsyncExitStack() as stack:
         _check(folder)
         stack.enter_context(data_folder(folder))
         (folder / _MARKER).touch()
-        (folder / "vagus.toml").unlink(missing_ok=True)
-        shutil.rmtree(folder / "data", ignore_errors=True)
+        with data_folder(folder / "data"):  # a node that an earlier devnet had may still run
+            (folder / "vagus.toml").unlink(missing_ok=True)
+            shutil.rmtree(folder / "data")
         keys = make_keys(folder, "devnet")
         _make_user(folder)
         roster = sole_roster(keys, [f"eip155:{chain_id}" for chain_id in CHAIN_IDS])

@@ -137,6 +137,7 @@ def write_config(
     except ConfigError as error:
         draft.unlink()
         raise ConfigError([line.replace(draft.name, path.name) for line in error.lines]) from None
+    draft.chmod(0o600)  # an endpoint's URL may hold an API key
     draft.rename(path)
     return path
 

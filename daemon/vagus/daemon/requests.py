@@ -14,7 +14,7 @@ from vagus.adapters.base import Question
 from vagus.daemon.client import ask, first_heads
 from vagus.daemon.config import ConfigError, Settings
 from vagus.daemon.records import Stage
-from vagus.protocol import ZERO32, Account, VagusError, agent_id, hub_id, pack_address
+from vagus.protocol import MAX_PAYLOAD, ZERO32, Account, VagusError, agent_id, hub_id, pack_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +29,12 @@ _POLL = 0.5
 
 class NodeError(VagusError):
     """The node does not answer, or says no."""
+
+
+class RejectedError(NodeError):
+    """The node does not take what was asked."""
+
+    exit_code = 2
 
 
 class UnknownError(NodeError):
@@ -76,7 +82,14 @@ async def send_request(settings: Settings, request: Request) -> Requested:
                 "`vagus keys import`, fund it, or name another by --keystore"
             ]
         )
+    if len(request.payload) > MAX_PAYLOAD:
+        raise ConfigError(
+            [f"the payload has {len(request.payload)} bytes, of {MAX_PAYLOAD} at most"]
+        )
+    own = {adapter.account for adapter in settings.adapters()}
     adapters = settings.paid_from(request.keystore, request.password_file).adapters()
+    if own & {adapter.account for adapter in adapters}:
+        raise ConfigError([f"{request.keystore} is the node's own account: ask from another"])
     fee = request.fee
     if fee is None:
         fee = await quote_fee(settings, request.agent, request.origin, request.dest)
@@ -113,7 +126,7 @@ async def get(node: str, path: str) -> dict[str, Any]:
     except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as error:
         raise NodeError(f"no node answers at {node}: start it with `vagus run`") from error
     if response.status != 200:
-        kind = UnknownError if response.status == 404 else NodeError
+        kind = {404: UnknownError, 400: RejectedError}.get(response.status, NodeError)
         raise kind(str(body.get("error", response.status)))
     return body
 
@@ -135,6 +148,8 @@ async def wait_for(node: str, intent_id: str, say: Callable[[str], None]) -> dic
 async def _check_bounds(adapter: ChainAdapter, fee: int, ttl: int) -> None:
     """Say with its numbers what the hub would reject with a word."""
     state = await adapter.hub_state()
+    if fee >= 1 << 256:
+        raise ConfigError([f"--fee {fee} is more than there is"])
     if fee < state.min_fee:
         raise ConfigError([f"--fee {fee} is under the hub's minimum of {state.min_fee}"])
     if not state.min_ttl <= ttl <= state.max_ttl:

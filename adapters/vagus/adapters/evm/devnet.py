@@ -18,7 +18,7 @@ from vagus.adapters.evm.errors import printable
 from vagus.adapters.evm.rpc import Rpc
 from vagus.protocol import VagusError
 
-__all__ = ["DEV_KEYS", "Anvil", "DevnetError"]
+__all__ = ["DEV_KEYS", "Anvil", "DevnetError", "leashed"]
 
 DEV_KEYS = (
     "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80",
@@ -46,6 +46,11 @@ _LEASH = (
     "os.execv(sys.argv[2],sys.argv[2:])"
 )
 _anything: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+
+
+def leashed(*command: str) -> tuple[str, ...]:
+    """Return a command that runs another and ends, by SIGKILL, when this process does."""
+    return (sys.executable, "-I", "-c", _LEASH, str(os.getpid()), *command)
 
 
 class DevnetError(VagusError):
@@ -143,7 +148,7 @@ class Anvil:
     async def _process(self) -> AsyncIterator[asyncio.subprocess.Process]:
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-c", _LEASH, str(os.getpid()), *self._command),
+                *leashed(*self._command),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,

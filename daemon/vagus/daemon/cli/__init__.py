@@ -8,6 +8,8 @@ answers at once.
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -31,9 +33,27 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(bench.app, name="bench")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vagus {version('vagus')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _group(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """The nerve between blockchains, AI agents and GPU networks."""
+
+
 def main() -> None:
     """Run a command; what goes wrong is one line on stderr and an exit code, never a traceback."""
-    set_up("warning", "auto")
+    set_up("warning", "console")  # `vagus run` sets it up again, by its config
     try:
         app()
     except KeyboardInterrupt:

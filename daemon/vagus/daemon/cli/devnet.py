@@ -29,7 +29,8 @@ def add_to(app: typer.Typer) -> None:
 def up(folder: FolderOption = None, as_json: JsonOption = False) -> None:
     """Start chains and hubs, print how to reach them, and run until Ctrl-C or `devnet down`.
 
-    Serve them with `vagus run --config <the printed config>`. The private key is anvil's
+    Chains, hubs and the config are new each time; the keys stay. Serve them with
+    `vagus run --config <the printed config>`. The private key is anvil's
     well-known one: funded here, worthless anywhere else.
     """
     import asyncio

@@ -48,6 +48,7 @@ def deploy(
     from vagus.daemon.config import ConfigError
     from vagus.protocol import Retry, VagusError
 
+    wallet = Wallet.load(keystore, password_file)
     try:
         parameters = HubParameters(
             signers=tuple(sorted(_hex("signer", each, 20) for each in signer)),
@@ -60,11 +61,12 @@ def deploy(
             roster_hash=_hex("roster-hash", roster_hash, 32),
         )
         say("Deploying; waits until the transaction is included")
-        wallet = Wallet.load(keystore, password_file)
         done = uvloop.run(deploy_hub(rpc, wallet, parameters, slowest))
     except ValueError as error:
         raise ConfigError([str(error)]) from None
     except Retry as error:
+        if "nsufficient funds" in error.reason:
+            raise VagusError(f"0x{wallet.address.hex()} cannot pay: fund it") from None
         where = endpoint_name(SecretStr(rpc))
         raise VagusError(f"{where}: {error.reason}; is that a node's JSON-RPC endpoint?") from None
     shown = {"hub": done.account, "tx": done.tx_id, "gas": done.gas_used, "height": done.height}

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.live import Live
 
+from vagus.adapters.evm.devnet import leashed
 from vagus.daemon.client import ask, send
 from vagus.daemon.config import load
 from vagus.daemon.demo.cases import all_cases
@@ -50,6 +51,12 @@ class DemoError(VagusError):
     """The demo did not come to its end."""
 
 
+class DemoStopped(DemoError):  # noqa: N818 - what happened is no error
+    """A signal ended it."""
+
+    exit_code = 130
+
+
 async def run_demo(
     folder: Path | None, say: Callable[[str], None], *, live: bool
 ) -> dict[str, Any]:
@@ -63,7 +70,7 @@ async def run_demo(
             net = await stack.enter_async_context(devnet(folder, say))
             report = await _run(net, folder, say, live=live)
     if report is None:
-        raise DemoError("stopped before its end; nothing is left behind")
+        raise DemoStopped("stopped before its end; nothing is left behind")
     return report
 
 
@@ -83,7 +90,8 @@ async def _run(
         digest = bytes.fromhex(model["digest"].removeprefix("0x"))
         cases = all_cases((net.chains[0].hub, net.chains[1].hub), consumers, digest)
         say(f"Asking {len(cases)} intents")
-        console = Console(stderr=True)
+        # Into a pipe there is no width to keep to, and names are worth more than alignment.
+        console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
         view = Live(console=console, auto_refresh=False, transient=True) if live else None
         with view or contextlib.nullcontext():
             async with asyncio.TaskGroup() as group:
@@ -152,7 +160,7 @@ async def _node(net: Devnet, log: Path) -> AsyncIterator[asyncio.subprocess.Proc
     """Run `vagus run` until the block ends; its log goes to a file."""
     with log.open("wb") as file:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "vagus.daemon", "run", "--config", str(net.config)),
+            *leashed(sys.executable, "-m", "vagus.daemon", "run", "--config", str(net.config)),
             stdout=file,
             stderr=file,
         )
