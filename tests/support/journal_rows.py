@@ -23,9 +23,9 @@ def rows_per_intent(path: Path) -> dict[str, int]:
     """
     db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     try:
-        settled = [row[0] for row in db.execute("SELECT id FROM intents WHERE stage=?", (SETTLED,))]
+        settled = db.execute("SELECT key FROM intents WHERE stage=?", (SETTLED,)).fetchall()
         assert settled, "the journal has no settled intent"
-        first, *others = [_rows(db, intent_id) for intent_id in settled]
+        first, *others = [_rows(db, key) for (key,) in settled]
     finally:
         db.close()
     for other in others:
@@ -33,19 +33,19 @@ def rows_per_intent(path: Path) -> dict[str, int]:
     return first
 
 
-def _rows(db: sqlite3.Connection, intent_id: bytes) -> dict[str, int]:
+def _rows(db: sqlite3.Connection, key: int) -> dict[str, int]:
     rows = {"intents": 1}
     counts = "SELECT stage, COUNT(*) FROM history WHERE intent=? GROUP BY stage"
-    for stage, count in db.execute(counts, (intent_id,)):
+    for stage, count in db.execute(counts, (key,)):
         rows[f"history {stage}"] = count
     counts = "SELECT kind, stage, COUNT(*) FROM txs WHERE intent=? GROUP BY kind, stage"
-    for kind, stage, count in db.execute(counts, (intent_id,)):
+    for kind, stage, count in db.execute(counts, (key,)):
         rows[f"txs {kind} {stage}"] = count
     lanes = (
         "SELECT COUNT(DISTINCT lane) FROM lanes WHERE lane IN (SELECT lane FROM txs WHERE intent=?)"
     )
-    rows["lanes"] = db.execute(lanes, (intent_id,)).fetchone()[0]
+    rows["lanes"] = db.execute(lanes, (key,)).fetchone()[0]
     # The evidence's hash is the attestation's seventh word.
-    proof = "SELECT COUNT(*) FROM evidence WHERE hash=(SELECT substr(attestation, 193, 32) FROM intents WHERE id=?)"
-    rows["evidence"] = db.execute(proof, (intent_id,)).fetchone()[0]
+    proof = "SELECT COUNT(*) FROM evidence WHERE hash=(SELECT substr(attestation, 193, 32) FROM intents WHERE key=?)"
+    rows["evidence"] = db.execute(proof, (key,)).fetchone()[0]
     return rows

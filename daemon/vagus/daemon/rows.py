@@ -22,11 +22,13 @@ __all__ = ["INTENT_COLUMNS", "SCHEMA", "SCHEMA_VERSION", "decode_intent", "encod
 SCHEMA_VERSION = 1
 
 # The history is written by triggers, so that no move is without its line; `note` is the newest one's.
-# `final` is 1 once the intent was read in a final block: only then is it carried. Tables of large
-# rows have a rowid: without one a row over a quarter of a page spills, and a write costs twice.
+# `final` is 1 once the intent was read in a final block: only then is it carried. Lines and
+# transactions name their intent by its key and not by its id, since ids are spread over the whole
+# of an index, and each would dirty a page of its own. Tables of large rows have a rowid: without
+# one a row over a quarter of a page spills, and a write costs twice.
 SCHEMA = """
 CREATE TABLE intents(
-  id BLOB PRIMARY KEY, hub TEXT NOT NULL, struct BLOB NOT NULL, payload BLOB NOT NULL,
+  key INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, hub TEXT NOT NULL, struct BLOB NOT NULL, payload BLOB NOT NULL,
   terms BLOB NOT NULL, height INTEGER NOT NULL, request_tx TEXT NOT NULL, stage INTEGER NOT NULL,
   seen_at REAL NOT NULL, updated_at REAL NOT NULL, status INTEGER, reason TEXT NOT NULL DEFAULT '',
   backend TEXT NOT NULL DEFAULT '', output BLOB NOT NULL DEFAULT x'', cost TEXT NOT NULL DEFAULT '0', attestation BLOB,
@@ -38,18 +40,18 @@ CREATE INDEX intents_stage ON intents(stage, seen_at);
 CREATE INDEX intents_tip ON intents(hub, height) WHERE final=0;
 CREATE INDEX intents_seen ON intents(seen_at);
 CREATE TABLE history(
-  key INTEGER PRIMARY KEY, intent BLOB NOT NULL, stage INTEGER NOT NULL, at REAL NOT NULL,
+  key INTEGER PRIMARY KEY, intent INTEGER NOT NULL, stage INTEGER NOT NULL, at REAL NOT NULL,
   note TEXT NOT NULL
 );
 CREATE INDEX history_intent ON history(intent);
 CREATE TRIGGER intents_seen_first AFTER INSERT ON intents BEGIN
-  INSERT INTO history(intent, stage, at, note) VALUES(NEW.id, NEW.stage, NEW.updated_at, NEW.note);
+  INSERT INTO history(intent, stage, at, note) VALUES(NEW.key, NEW.stage, NEW.updated_at, NEW.note);
 END;
 CREATE TRIGGER intents_moved AFTER UPDATE OF stage ON intents WHEN NEW.stage <> OLD.stage BEGIN
-  INSERT INTO history(intent, stage, at, note) VALUES(NEW.id, NEW.stage, NEW.updated_at, NEW.note);
+  INSERT INTO history(intent, stage, at, note) VALUES(NEW.key, NEW.stage, NEW.updated_at, NEW.note);
 END;
 CREATE TABLE txs(
-  key INTEGER PRIMARY KEY, intent BLOB NOT NULL, kind TEXT NOT NULL, lane TEXT NOT NULL,
+  key INTEGER PRIMARY KEY, intent INTEGER NOT NULL, kind TEXT NOT NULL, lane TEXT NOT NULL,
   stage TEXT NOT NULL, tx_id TEXT NOT NULL, state BLOB NOT NULL, at REAL NOT NULL
 );
 CREATE INDEX txs_intent ON txs(intent);

@@ -58,11 +58,21 @@ WHERE hub=? AND stage=1 AND final=0 AND height<=?
 _CURSOR = "INSERT OR REPLACE INTO cursors(hub, next_seq, height) VALUES(?,?,?)"
 _LANE_FIRST = "INSERT OR IGNORE INTO lanes(state, lane) VALUES(?,?)"
 _LANE_NEXT = "UPDATE lanes SET state=? WHERE lane=? AND state=?"
-_TX = "INSERT INTO txs(intent, kind, lane, stage, tx_id, state, at) VALUES(?,?,?,?,?,?,?)"
+_TX = """
+INSERT INTO txs(intent, kind, lane, stage, tx_id, state, at)
+SELECT key, ?, ?, ?, ?, ?, ? FROM intents WHERE id=?
+"""
 _FOLLOW = "UPDATE txs SET stage=?, tx_id=?, state=?, at=? WHERE key=?"
 _EVIDENCE = "INSERT OR IGNORE INTO evidence(hash, document, at) VALUES(?,?,?)"
 _INTENTS = f"SELECT {', '.join(INTENT_COLUMNS)} FROM intents"  # noqa: S608 - our own column names
-_TXS = "SELECT key, intent, kind, lane, stage, tx_id, state FROM txs"
+_NEWEST_TX = """
+SELECT txs.key, intents.id, kind, lane, txs.stage, tx_id, state
+FROM intents JOIN txs ON txs.intent=intents.key WHERE id=? AND kind=? ORDER BY txs.key DESC LIMIT 1
+"""
+_LINES = """
+SELECT history.stage, at, history.note FROM intents JOIN history ON history.intent=intents.key
+WHERE id=? ORDER BY history.key
+"""
 
 
 class SqliteJournal(Journal):
@@ -151,13 +161,13 @@ class SqliteJournal(Journal):
     ) -> Awaitable[TxRecord]:
         """Take an intent to a later stage with a transaction and its lane; see `Journal.submit`."""
         move = self._prepare_move(record, to, built.tx_id, changes)
-        row = (record.id, kind, lane, TxStage.BUILT, built.tx_id, built.state)
+        row = (kind, lane, TxStage.BUILT, built.tx_id, built.state)
 
         def write(db: sqlite3.Connection) -> TxRecord:
             now = time.time()
             move(db, now)
             _advance_lane(db, lane, after, built.lane)
-            key = db.execute(_TX, (*row, now)).lastrowid or 0
+            key = db.execute(_TX, (*row, now, record.id)).lastrowid or 0
             return TxRecord(key, record.id, kind, lane, TxStage.BUILT, built.tx_id, built.state)
 
         return self._write(write, lambda tx: _apply(record, to, changes, tx))
@@ -233,14 +243,12 @@ class SqliteJournal(Journal):
 
     async def newest_tx(self, intent_id: bytes, kind: Kind) -> TxRecord | None:
         """Return an intent's newest transaction of a kind, or None."""
-        where = "WHERE intent=? AND kind=? ORDER BY key DESC LIMIT 1"
-        rows = await self._read(f"{_TXS} {where}", intent_id, kind)
+        rows = await self._read(_NEWEST_TX, intent_id, kind)
         return _tx(rows[0]) if rows else None
 
     async def history(self, intent_id: bytes) -> list[Transition]:
         """Return an intent's transitions in their order."""
-        sql = "SELECT stage, at, note FROM history WHERE intent=? ORDER BY key"
-        rows = await self._read(sql, intent_id)
+        rows = await self._read(_LINES, intent_id)
         return [Transition(Stage(stage), at, note) for stage, at, note in rows]
 
     async def evidence(self, digest: bytes) -> bytes | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from vagus.adapters.base import (
     Block,
@@ -51,6 +51,10 @@ class _Carried(Call):
     message: Attestation | Receipt
 
 
+# A transaction's hash, its nonce, and the message in its call.
+_Sent: TypeAlias = "tuple[bytes, int, Attestation | Receipt]"
+
+
 class StubChain(ChainAdapter):
     """One chain with a hub on it, whose set is one signer."""
 
@@ -68,11 +72,11 @@ class StubChain(ChainAdapter):
         self._heads = Heads(self._block(1), self._block(1))
         self._nonce = 0
         self._asked: list[ChainEvent] = []
-        self._sent: list[bytes] = []
+        self._sent: list[_Sent] = []
         self._read = True
         # By height: what a block holds is only looked for where its height is read.
         self._logs: dict[int, list[ChainEvent]] = {}
-        self._built: dict[bytes, tuple[int, Attestation | Receipt]] = {}
+        self._built: dict[bytes, _Sent] = {}
         self._included: set[bytes] = set()
         self._settled: set[bytes] = set()
         self._delivered: dict[bytes, Delivery] = {}
@@ -106,8 +110,8 @@ class StubChain(ChainAdapter):
             self._logs[latest.height] = [
                 replace(log, height=latest.height, block_hash=latest.hash) for log in asked
             ]
-        for name in sent:
-            self._execute(name, latest)
+        for name, nonce, message in sent:
+            self._execute(name, nonce, message, latest)
         self._heads = Heads(latest, latest)
         moved, self._moved = self._moved, asyncio.get_running_loop().create_future()
         moved.set_result(None)
@@ -119,8 +123,9 @@ class StubChain(ChainAdapter):
         """Return the chain's time."""
         return int(time.time())
 
-    def _execute(self, name: bytes, block: Block) -> None:
-        nonce, message = self._built.pop(name)
+    def _execute(
+        self, name: bytes, nonce: int, message: Attestation | Receipt, block: Block
+    ) -> None:
         if nonce != self._nonce:
             raise RuntimeError(f"{self.chain}: nonce {nonce} came, not {self._nonce}")
         self._nonce += 1
@@ -266,14 +271,13 @@ class StubChain(ChainAdapter):
         raw = self._wallet.sign(EvmTx(self._chain_id, nonce, *fees, to, call.value, call.data))
         name = tx_hash(raw)
         if isinstance(call, _Carried):
-            self._built[name] = nonce, call.message
+            self._built[raw] = name, nonce, call.message
         return Built((nonce + 1).to_bytes(8, "big"), name + raw, "0x" + name.hex())
 
     async def broadcast(self, raw: bytes) -> None:
         """Put it into the next block; what the chain has already is success."""
-        name = tx_hash(raw)
-        if name not in self._sent and name not in self._included:
-            self._sent.append(name)
+        if built := self._built.pop(raw, None):
+            self._sent.append(built)
             self._mine_soon()
 
     async def advance(self, state: bytes) -> Step:
