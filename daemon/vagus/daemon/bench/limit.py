@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import subprocess
@@ -33,9 +34,17 @@ def run_limit(script: Path, in_flight: int, intents: int, folder: Path) -> Limit
     command = [str(script), str(in_flight), str(intents)]
     surroundings = {**os.environ, "PYTHON": sys.executable, "TMPDIR": str(folder)}
     try:
-        done = subprocess.run(  # noqa: S603 - the script that the caller names
-            command, capture_output=True, text=True, check=False, env=surroundings, timeout=_SECONDS
-        )
+        with script.open() as handle:
+            # Its server has one fixed port: two at once would end each other's.
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            done = subprocess.run(  # noqa: S603 - the script that the caller names
+                command,
+                capture_output=True,
+                text=True,
+                check=False,
+                env=surroundings,
+                timeout=_SECONDS,
+            )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise VagusError(f"{script} cannot be run: {error}") from error
     found = _RATE.search(done.stdout)
