@@ -20,6 +20,7 @@ from vagus.protocol import (
     keccak256,
     models_digest,
 )
+from vagus.protocol.fees import BASIS_POINTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from vagus.protocol import FeeFormula
 
 __all__ = ["Executor", "Outcome", "refused"]
-
-BASIS_POINTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
