@@ -35,6 +35,7 @@ __all__ = [
     "ChainEvent",
     "Cursor",
     "Delivery",
+    "Endpoint",
     "Estimate",
     "EventFilter",
     "Heads",
@@ -82,10 +83,30 @@ class Heads:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far a hub was read at finality: the first `seq` not read yet, and the last height read."""
+    """How far a hub was read at finality: the first `seq` not read yet, and the last height read.
+
+    `hash` is that of the block at `height`, empty where it is not known: a chain that shows another
+    block there after a restart was reorganised deeper than its finality.
+    """
 
     next_seq: int
     height: int
+    hash: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What one endpoint of a chain says when it is asked alone: for people, nothing is signed on it.
+
+    `name` may be shown; `fault` is what is wrong with it in words, None where nothing is; `seconds`
+    is how long it took to answer.
+    """
+
+    name: str
+    fault: str | None
+    latest: Block | None
+    final: Block | None
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +310,8 @@ class ChainAdapter(abc.ABC):
 
     Attributes, known before entering: `chain` (CAIP-2), `hub` (CAIP-10, canonical), `hub_id`
     (32 bytes), `account` (the packed address that pays for transactions; `lane` names the pair of
-    chain and account, one sequence of nonces).
+    chain and account, one sequence of nonces). `quorum` is (k, n): what leads to a signature is read
+    from n endpoints, and k of them must agree.
     """
 
     Config: ClassVar[type[BaseModel]]
@@ -298,6 +320,7 @@ class ChainAdapter(abc.ABC):
     hub_id: bytes
     account: bytes
     lane: str
+    quorum: tuple[int, int]
 
     @abc.abstractmethod
     def __init__(self, config: Any) -> None:
@@ -336,6 +359,10 @@ class ChainAdapter(abc.ABC):
     async def next_heads(self, seen: Heads | None) -> Heads:
         """Wait until the heads differ from `seen`: by a websocket's wake-up or by polling."""
 
+    @abc.abstractmethod
+    async def endpoints(self) -> tuple[Endpoint, ...]:
+        """Ask each endpoint by itself, at once: its chain, its heads, how long it took. Never raises."""
+
     # What is asked on this chain
 
     @abc.abstractmethod
@@ -348,7 +375,8 @@ class ChainAdapter(abc.ABC):
 
         Gapless: if the node's logs lack a `seq` that the hub has counted at `until`, the gap is
         read again in smaller ranges, and a gap that stays is a `Retry`. One call covers a bounded
-        range: the daemon calls again until the cursor's height is that of `until`.
+        range: the daemon calls again until the cursor's height is that of `until`. Raises `Halt`
+        where the chain has another block than the cursor's at its height.
         """
 
     @abc.abstractmethod
@@ -367,6 +395,10 @@ class ChainAdapter(abc.ABC):
     @abc.abstractmethod
     async def hub_state(self) -> HubState:
         """Read the hub's configuration, current signers and counters at the final block."""
+
+    @abc.abstractmethod
+    async def upgradeable(self) -> str | None:
+        """Say in words who or what could change the hub's code; None where nobody can."""
 
     @abc.abstractmethod
     async def intent_state(self, intent_id: bytes) -> IntentState:

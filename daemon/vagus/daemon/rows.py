@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["INTENT_COLUMNS", "SCHEMA", "SCHEMA_VERSION", "decode_intent", "encode_change"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 # The history is written by triggers, so that no move is without its line; `note` is the newest one's.
 # `final` is 1 once the intent was read in a final block: only then is it carried. Lines and
@@ -56,8 +56,9 @@ CREATE TABLE txs(
 );
 CREATE INDEX txs_intent ON txs(intent);
 CREATE TABLE lanes(lane TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE cursors(hub TEXT PRIMARY KEY, next_seq INTEGER NOT NULL, height INTEGER NOT NULL)
-  WITHOUT ROWID;
+CREATE TABLE cursors(
+  hub TEXT PRIMARY KEY, next_seq INTEGER NOT NULL, height INTEGER NOT NULL, hash BLOB NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE evidence(hash BLOB PRIMARY KEY, document BLOB NOT NULL, at REAL NOT NULL);
 """
 

@@ -55,7 +55,7 @@ UPDATE intents SET stage=12, updated_at=?, reason='its block left the chain',
   note='its block left the chain'
 WHERE hub=? AND stage=1 AND final=0 AND height<=?
 """
-_CURSOR = "INSERT OR REPLACE INTO cursors(hub, next_seq, height) VALUES(?,?,?)"
+_CURSOR = "INSERT OR REPLACE INTO cursors(hub, next_seq, height, hash) VALUES(?,?,?,?)"
 _LANE_FIRST = "INSERT OR IGNORE INTO lanes(state, lane) VALUES(?,?)"
 _LANE_NEXT = "UPDATE lanes SET state=? WHERE lane=? AND state=?"
 _TX = """
@@ -124,7 +124,7 @@ class SqliteJournal(Journal):
             if cursor is None:
                 return []
             db.execute(_ORPHAN, (now, hub, cursor.height))
-            db.execute(_CURSOR, (hub, cursor.next_seq, cursor.height))
+            db.execute(_CURSOR, (hub, cursor.next_seq, cursor.height, cursor.hash))
             return fresh
 
         return self._write(write)
@@ -211,7 +211,7 @@ class SqliteJournal(Journal):
 
     async def cursor(self, hub: str) -> Cursor | None:
         """Return how far a hub was read at finality; None: never."""
-        rows = await self._read("SELECT next_seq, height FROM cursors WHERE hub=?", hub)
+        rows = await self._read("SELECT next_seq, height, hash FROM cursors WHERE hub=?", hub)
         return Cursor(*rows[0]) if rows else None
 
     async def lane(self, lane: str) -> bytes | None:

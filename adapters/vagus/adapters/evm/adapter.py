@@ -1,6 +1,7 @@
 """EVM chains behind the contract of a chain adapter."""
 
 import contextlib
+import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import ClassVar, Self
@@ -19,6 +20,7 @@ from vagus.adapters.base import (
     ChainEvent,
     Cursor,
     Delivery,
+    Endpoint,
     Estimate,
     EventFilter,
     Heads,
@@ -29,16 +31,18 @@ from vagus.adapters.base import (
     Step,
 )
 from vagus.adapters.evm import hub
-from vagus.adapters.evm.blocks import read_logs
+from vagus.adapters.evm.blocks import read_header, read_logs
 from vagus.adapters.evm.config import EvmConfig
+from vagus.adapters.evm.deploy import artifact
 from vagus.adapters.evm.heads import HeadTracker
 from vagus.adapters.evm.reader import IntentReader
 from vagus.adapters.evm.rpc import Rpc
 from vagus.adapters.evm.sender import Sender
-from vagus.adapters.evm.views import HubViews
+from vagus.adapters.evm.views import HubViews, at_block
 from vagus.adapters.evm.wallet import Wallet
 from vagus.protocol import (
     Attestation,
+    Halt,
     Intent,
     Payout,
     Receipt,
@@ -71,6 +75,7 @@ class EvmAdapter(ChainAdapter):
         self.hub_id = hub_id(self.hub)
         self.account = wallet.account if wallet else bytes(32)
         self.lane = f"{self.chain}:0x{self.account[12:].hex()}"
+        self.quorum = (1, 1)
         self._config = config
         self._address = config.account.address
         self._rpc = Rpc(config.rpc, config.timeout, config.max_answer)
@@ -120,6 +125,16 @@ class EvmAdapter(ChainAdapter):
     async def next_heads(self, seen: Heads | None) -> Heads:
         return await self._tracker.next(seen)
 
+    @override
+    async def endpoints(self) -> tuple[Endpoint, ...]:
+        began = time.monotonic()
+        try:
+            latest = await read_header(self._rpc, "latest")
+        except (Retry, Halt) as error:
+            return (Endpoint(self._rpc.name, str(error), None, None, time.monotonic() - began),)
+        block = latest.block if latest else None
+        return (Endpoint(self._rpc.name, None, block, None, time.monotonic() - began),)
+
     # What is asked on this chain
 
     @override
@@ -168,6 +183,13 @@ class EvmAdapter(ChainAdapter):
             max_callback_gas=config.max_callback_gas,
             paused=config.paused,
         )
+
+    @override
+    async def upgradeable(self) -> str | None:
+        code = await self._rpc.data("eth_getCode", [self._address, at_block(self._final())])
+        build = bytes.fromhex(str(artifact("hub")["bytecode"]).removeprefix("0x"))
+        known = bool(code) and code[:4096] in build
+        return None if known else "the contract is no build of this vagus"
 
     @override
     async def intent_state(self, intent_id: bytes) -> IntentState:

@@ -21,6 +21,7 @@ from vagus.adapters.base import (
     ChainAdapter,
     Cursor,
     Delivery,
+    Endpoint,
     Estimate,
     Heads,
     HubState,
@@ -65,6 +66,7 @@ class StubChain(ChainAdapter):
         self.hub_id = hub_id(hub)
         self.account = wallet.account
         self.lane = f"{self.chain}:0x{wallet.address.hex()}"
+        self.quorum = (1, 1)
         self._hub_address = account.address
         self._chain_id = int(self.chain.partition(":")[2])
         self._wallet = wallet
@@ -185,6 +187,14 @@ class StubChain(ChainAdapter):
     async def events(self, wanted: EventFilter, first: int, last: int) -> list[ChainEvent]:
         """Nothing but the hub is on this chain."""
         return []
+
+    async def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the process itself: nothing is between the node and this chain."""
+        return (Endpoint("stub", None, self._heads.latest, self._heads.final, 0.0),)
+
+    async def upgradeable(self) -> str | None:
+        """Return None: there is no code to change."""
+        return None
 
     async def hub_state(self) -> HubState:
         """Return the same state for each final block."""
