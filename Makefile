@@ -24,6 +24,7 @@ demo: setup  ## the main job: two chains, a node, a real model
 	@$(BIN)/vagus demo
 
 test: setup  ## the tests, on real nodes
+	@tests/tools
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: setup  ## ruff, mypy, pyright, the layers, the contracts builds: what CI checks

@@ -50,3 +50,11 @@ def test_the_worked_example_is_a_vector_and_adds_up() -> None:
     )
     assert keccak(b"chat@1").hex() in TEXT
     assert keccak(b"").hex() in TEXT
+
+
+def test_both_consumers_are_shown_as_they_are_compiled() -> None:
+    examples = ROOT / "contracts" / "evm" / "examples"
+    for language, name in {"solidity": "Consumer.sol", "vyper": "Consumer.vy"}.items():
+        [shown] = re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+        assert "onResult" in shown
+        assert shown in (examples / name).read_text()
