@@ -1,40 +1,70 @@
-"""The guide for agents' authors works to the letter, and the kit passes its example."""
+"""The guide for agents' authors works to the letter: its agent, its payloads, its consumers."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import rfc8785
+from eth_abi.abi import decode
+from eth_utils import to_hex
 
-from vagus.agents import Agent, Context, Route
+from support.agents import Written, local_context, written_context
+from vagus.agents import Agent, AgentRegistry, Context, execute, installed_agents
 from vagus.agents.conformance import AgentConformance
 from vagus.compute.backends.local import LocalBackend
 
-GUIDE = Path(__file__).parents[2] / "docs" / "agents.md"
+GUIDE = (Path(__file__).parents[2] / "docs" / "agents.md").read_text()
 NAMES: dict[str, Any] = {"__name__": "guide"}
-for block in re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL):
-    exec(compile(block, str(GUIDE), "exec"), NAMES)
-
-kit: type[AgentConformance] = NAMES["TestSummary"]
+for block in re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL):
+    exec(compile(block, "docs/agents.md", "exec"), NAMES)
+ROW = re.compile(r"^\| `([a-z]+@1)` \| `(\{.*\})` \| `(0x[0-9a-f]+)` \|$", re.MULTILINE)
+EXAMPLES = ROW.findall(GUIDE)
 
 
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.xdist_group("local-model-agents")
 class TestGuide(AgentConformance):
-    payload = kit.payload
+    payload = b'{"text": "Bees make honey from nectar."}'
 
     @pytest.fixture
     def agent(self) -> Agent:
-        return NAMES["Summary"]()
+        agent: Agent = NAMES["Language"]()
+        return agent
 
     @pytest.fixture
     def context(self, local_model: LocalBackend) -> Callable[[], Context]:
-        route = Route(local_model, local_model._model)
-        return lambda: Context(
-            intent_id=bytes(32),
-            agent_id="summary@1",
-            route=route,
-            deadline=float("inf"),
-            budget=NAMES["Budget"](),
-        )
+        return lambda: local_context(local_model)
+
+
+def test_there_is_an_example_of_each_built_in_agent() -> None:
+    own = {each.id for each in installed_agents() if each.distribution.startswith("vagus ")}
+    assert {agent for agent, _, _ in EXAMPLES} == own
+
+
+@pytest.mark.parametrize(("agent", "payload", "output"), EXAMPLES)
+async def test_an_output_of_the_guide_is_what_the_agent_makes_of_such_an_answer(
+    agent: str, payload: str, output: str
+) -> None:
+    data = bytes.fromhex(output[2:])
+    said = {
+        "chat@1": data.decode,
+        "choose@1": lambda: json.dumps({"choice": data.decode()}),
+        "number@1": lambda: json.dumps({"number": str(decode(["int256"], data)[0])}),
+        "extract@1": lambda: json.dumps(json.loads(data), indent=3),
+    }[agent]()
+    served = AgentRegistry({agent: {}}).get(agent)
+    made = await execute(served, written_context(Written(lambda _: said)), payload.encode())
+    assert to_hex(made) == output
+
+
+def test_the_bounds_of_a_schema_are_those_of_the_code() -> None:
+    from vagus.agents import schema
+
+    numbers = set(re.findall(r"\d[\d,]*", GUIDE[GUIDE.index("| in a schema") :]))
+    bounds = (schema.MAX_NODES, schema.MAX_NAME, schema.MAX_LENGTH, schema.LENGTH)
+    for bound in (*bounds, schema.MAX_ITEMS, schema.ITEMS):
+        assert f"{bound:,}" in numbers
+    assert rfc8785.dumps({"age": 31}).hex() in GUIDE

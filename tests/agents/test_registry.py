@@ -10,12 +10,14 @@ from vagus.agents import AgentRegistry, installed_agents
 from vagus.agents.builtin.chat import Chat
 from vagus.protocol import Refuse, agent_id
 
-GOOD = """
+ONE = """
 from vagus.agents import Agent, Mode
 class Echo(Agent):
     name, version, Input, Output, mode = "echo", "1.2.0", bytes, bytes, Mode(name="exact")
     async def run(self, ctx, value):
         return value
+"""
+GOOD = f"""{ONE}
 class Echo2(Echo):
     version = "2.0.0"
 """
@@ -27,6 +29,10 @@ BROKEN = {
     "stranger": "class Agent: pass",
     "nothing": "",
     "nameless": "from vagus.agents import Agent as Base\nclass Agent(Base): pass",
+    "runless": ONE.replace("async def run", "async def walk").replace("Echo(", "Agent("),
+    "modeless": ONE.replace('Mode(name="exact")', '"exact"').replace("Echo(", "Agent("),
+    "misnamed": ONE.replace("class Echo(", "class Agent("),
+    "echo.v3": "raise RuntimeError('a third major that is broken')",
     "wrong_version": (
         "from vagus.agents import Agent as Base\nclass Agent(Base):\n    version = 'one'"
     ),
@@ -42,8 +48,9 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     lines = ["echo = vagus_test_good:Echo", "echo.v2 = vagus_test_good:Echo2"]
     (tmp_path / "vagus_test_good.py").write_text(GOOD)
     for name, source in BROKEN.items():
-        (tmp_path / f"vagus_test_{name}.py").write_text(source)
-        lines.append(f"{name} = vagus_test_{name}:Agent")
+        module = f"vagus_test_{name.replace('.', '_')}"
+        (tmp_path / f"{module}.py").write_text(source)
+        lines.append(f"{name} = {module}:Agent")
     lines.append("absent = vagus_test_no_such_module:Agent")
     (info / "entry_points.txt").write_text("[vagus.agents]\n" + "\n".join(lines) + "\n")
     monkeypatch.syspath_prepend(tmp_path)
@@ -54,19 +61,29 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("plugins")
 def test_broken_plugins_are_listed_with_their_reason() -> None:
-    found = {plugin.name: plugin for plugin in installed_agents()}
-    assert found["chat"].detail == "chat@1"
-    assert found["chat"].error is None
-    assert found["echo"].detail == "echo@1"
-    assert found["echo.v2"].detail == "echo@2"
-    assert found["echo"].distribution == "plugins 1.0"
+    found = {each.entry: each for each in installed_agents()}
+    chat, echo = found["chat"], found["echo"]
+    assert (chat.id, chat.mode, chat.error) == ("chat@1", "exact", None)
+    assert (echo.id, echo.version, echo.distribution) == ("echo@1", "1.2.0", "plugins 1.0")
+    assert found["echo.v2"].id == "echo@2"
     for name in (*BROKEN, "absent"):
         reason = found[name].error
         assert reason is not None, name
         assert reason.isprintable(), name
+        assert (found[name].id, found[name].version, found[name].mode) == (None, None, None)
     assert "RuntimeError: first line" in str(found["raises"].error)
     assert "a_package_that_is_missing" in str(found["imports"].error)
     assert "is no Agent" in str(found["stranger"].error)
+    assert "run is missing" in str(found["runless"].error)
+    assert "mode is of a wrong type" in str(found["modeless"].error)
+    assert "leads to agent echo: name it echo" in str(found["misnamed"].error)
+
+
+def test_the_built_in_agents_are_installed_whole() -> None:
+    own = [each for each in installed_agents() if each.distribution.startswith("vagus ")]
+    assert [(each.id, each.error) for each in own] == [
+        (f"{name}@1", None) for name in ("chat", "choose", "extract", "number")
+    ]
 
 
 @pytest.mark.usefixtures("plugins")
@@ -86,6 +103,35 @@ def test_only_what_is_asked_for_is_imported() -> None:
         registry.get("raises@1")
     assert registry.get("echo@1").name == "echo"
     assert registry.enabled == ("chat@1", "raises@1", "echo@1")
+
+
+TWIN = GOOD.replace('class Echo2(Echo):\n    version = "2.0.0"\n', "")
+
+
+@pytest.mark.usefixtures("plugins")
+def test_an_agent_that_two_distributions_bring_is_served_by_neither(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "twin" / "twin-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: twin\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[vagus.agents]\necho = vagus_test_twin:Echo\n")
+    (info.parent / "vagus_test_twin.py").write_text(ONE)
+    monkeypatch.syspath_prepend(info.parent)
+    with pytest.raises(Refuse, match="installed 2 times"):
+        AgentRegistry({"echo@1": {}}).get("echo@1")
+    errors = [each.error for each in installed_agents() if each.entry == "echo"]
+    assert errors == ["agent echo@1 is installed 2 times, it must be once"] * 2
+    assert AgentRegistry({"echo@2": {}}).get("echo@2").version == "2.0.0"
+
+
+def test_an_agent_whose_constructor_fails_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a path of the operator's: /etc/vagus")
+
+    monkeypatch.setattr(Chat, "__init__", fail)
+    with pytest.raises(Refuse, match=r"^agent chat@1 can't be made: RuntimeError$"):
+        AgentRegistry({"chat@1": {}}).get("chat@1")
 
 
 @pytest.mark.parametrize(

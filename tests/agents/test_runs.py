@@ -153,6 +153,35 @@ async def test_an_agents_own_word_passes(error: Exception) -> None:
 
 
 @pytest.mark.parametrize(
+    ("errors", "word"),
+    [
+        ([Retry("later", 3)], Retry),
+        ([Retry("later"), Refuse("no"), Retry("later")], Refuse),
+        ([Refuse("no"), Halt("eip155:1", "stop")], Halt),
+        ([ExceptionGroup("inner", [Retry("later")]), Retry("later")], Retry),
+    ],
+)
+async def test_the_gravest_word_of_an_agents_tasks_passes(
+    errors: list[Exception], word: type[Exception]
+) -> None:
+    async def does(ctx: Context, payload: bytes) -> bytes:
+        raise ExceptionGroup("tasks", errors)
+
+    with pytest.raises(word):
+        await execute(agent_that(does), context(), b"")
+
+
+async def test_a_defect_in_one_of_an_agents_tasks_is_a_defect() -> None:
+    async def does(ctx: Context, payload: bytes) -> bytes:
+        raise ExceptionGroup(CANARY, [Retry("later"), ValueError(CANARY)])
+
+    with structlog.testing.capture_logs() as logs, pytest.raises(Refuse) as caught:
+        await execute(agent_that(does), context(), b"")
+    assert caught.value.reason == "scripted@2 failed: ExceptionGroup"
+    assert CANARY not in repr(logs)
+
+
+@pytest.mark.parametrize(
     "error",
     [ValueError(CANARY), KeyError(CANARY), RecursionError(CANARY), OSError(CANARY), MemoryError()],
 )
@@ -268,7 +297,7 @@ async def test_nothing_that_signs_can_be_reached_from_a_context() -> None:
     reachable = {name for name in dir(ctx) if not name.startswith("_")}
     assert reachable == {
         "agent_id", "budget", "calls", "chat", "deadline", "intent_id", "log", "model",
-        "remaining", "seed", "spent",
+        "remaining", "seed", "spent", "stream",
     }  # fmt: skip
 
 

@@ -1,19 +1,23 @@
 """Payload bytes in, output bytes out: what strangers send and what a committee signs.
 
-A payload is read strictly, since two readers that disagree about it would disagree about the
-answer: UTF-8, no doubled keys, no NaN, no half surrogate pairs, at most 32 levels.
+JSON is read strictly, since two readers that disagree about it would disagree about the answer:
+UTF-8, no doubled keys, no NaN, no half surrogate pairs, at most 32 levels.
 """
 
 import json
 import math
+import re
 from typing import Any, NoReturn
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from vagus.compute.bounds import MAX_DEPTH, depth, one_line
+from vagus.compute.bounds import MAX_DEPTH, one_line
 from vagus.protocol import MAX_OUTPUT, MAX_PAYLOAD, Refuse, canonical
 
-__all__ = ["decode_payload", "encode_output", "schema_of"]
+__all__ = ["decode_payload", "encode_output", "first_fault", "parse_json", "schema_of"]
+
+# A string, with or without its end, or a bracket outside of one.
+_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 
 
 def decode_payload(kind: type[BaseModel] | type[bytes], payload: bytes) -> BaseModel | bytes:
@@ -22,11 +26,11 @@ def decode_payload(kind: type[BaseModel] | type[bytes], payload: bytes) -> BaseM
         raise Refuse(f"the payload has {len(payload)} bytes, at most {MAX_PAYLOAD} are allowed")
     if not issubclass(kind, BaseModel):
         return payload
-    check_json(payload)
+    parse_json(payload, "the payload")
     try:
         return kind.model_validate_json(payload, strict=True, extra="forbid")
     except ValidationError as error:
-        raise Refuse(f"the payload is not understood: {_first(error)}") from None
+        raise Refuse(f"the payload is not understood: {first_fault(error, 'payload')}") from None
 
 
 def encode_output(kind: type[BaseModel] | type[str] | type[bytes], output: object) -> bytes:
@@ -52,27 +56,54 @@ def schema_of(kind: type[BaseModel] | type[str] | type[bytes]) -> dict[str, Any]
     return TypeAdapter(kind).json_schema()
 
 
-def check_json(payload: bytes) -> None:
-    """Refuse bytes that two JSON readers could read in two ways, or that nest over 32 levels."""
+def parse_json(data: bytes, what: str) -> object:
+    """Return the JSON value of a stranger's bytes; `what` names them in the Refuse.
+
+    Refused are bytes that two readers could read in two ways, and over 32 levels.
+    """
     try:
-        value = json.loads(
-            payload.decode("utf-8", "strict"),
+        text = data.decode("utf-8", "strict")
+        if _levels(text) > MAX_DEPTH:
+            raise Refuse(f"{what} is nested over {MAX_DEPTH} levels")
+        value: object = json.loads(
+            text,
             object_pairs_hook=_object,
             parse_constant=_constant,
             parse_float=_float,
         )
-        if b"\\u" in payload:
+        if b"\\u" in data:
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeDecodeError:
-        raise Refuse("the payload is not UTF-8") from None
+        raise Refuse(f"{what} is not UTF-8") from None
     except UnicodeEncodeError:
-        raise Refuse("the payload holds half of a surrogate pair, which is no text") from None
-    except RecursionError:
-        raise Refuse(f"the payload is nested over {MAX_DEPTH} levels") from None
+        raise Refuse(f"{what} holds half of a surrogate pair, which is no text") from None
     except ValueError as error:
-        raise Refuse(f"the payload is not JSON: {one_line(str(error))}") from None
-    if depth(value) > MAX_DEPTH:
-        raise Refuse(f"the payload is nested over {MAX_DEPTH} levels")
+        raise Refuse(f"{what} is not JSON: {one_line(str(error))}") from None
+    return value
+
+
+def first_fault(error: ValidationError, whole: str) -> str:
+    """Say what is wrong first; never the value, which a stranger wrote."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return one_line(f"{where or whole}: {first['msg'].removeprefix('Value error, ')}")
+
+
+def _levels(text: str) -> int:
+    """Return how deep brackets nest outside of strings; stops counting one past `MAX_DEPTH`.
+
+    Counted before anything is parsed: how deep a parser can go is not for a stranger to try.
+    """
+    level = deepest = 0
+    for found in _BRACKET.finditer(text):
+        if found[0] in "[{":
+            level += 1
+            deepest = max(deepest, level)
+            if deepest > MAX_DEPTH:
+                break
+        elif found[0] in "]}":
+            level -= 1
+    return deepest
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -91,10 +122,3 @@ def _float(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError("a number is too large")
     return number
-
-
-def _first(error: ValidationError) -> str:
-    """Say what is wrong first; never the value, which a stranger wrote."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return one_line(f"{where or 'payload'}: {first['msg']}")

@@ -6,11 +6,9 @@
         @pytest.fixture
         def agent(self): return Chat()
 
-        @pytest.fixture
-        def context(self): return lambda: Context(...)     # a fresh one for each run
-
-The context's route leads to a model, best the local one. Tests are coroutines, for pytest with
-pytest-asyncio. Overriding one needs a written reason.
+and the fixture `context`: a function that returns a fresh Context whose route leads to a model. The
+one of the pytest plugin `vagus.daemon.testing` leads to the local model. Tests are coroutines, for
+pytest with pytest-asyncio. Overriding one needs a written reason.
 """  # noqa: D400 - a title and an example
 
 # ruff: noqa: S101 - a test kit asserts
@@ -105,10 +103,18 @@ class AgentConformance:
     async def test_it_repeats_itself_if_its_mode_says_so(
         self, agent: Agent, context: Callable[[], Context]
     ) -> None:
-        """In mode exact, a second run has the same bytes."""
-        if agent.mode.name == "exact":
+        """In the modes that run again to compare, a second run has the same bytes."""
+        if agent.mode.name in {"exact", "fields"}:
             first = await execute(agent, context(), self.payload)
             assert await execute(agent, context(), self.payload) == first
+
+    async def test_it_keeps_nothing_between_two_intents(
+        self, agent: Agent, context: Callable[[], Context]
+    ) -> None:
+        """After a run the agent's attributes are what they were before it."""
+        before = repr(vars(agent))
+        await execute(agent, context(), self.payload)
+        assert repr(vars(agent)) == before
 
 
 def _refusal(agent: Agent, payload: bytes) -> str | None:

@@ -4,12 +4,13 @@ No signer, key, journal or chain can be reached from here.
 """
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from vagus.compute import Answer, Backend, Completion, Message, Model, Price, Times, Usage
+from vagus.compute import Answer, Backend, Completion, Delta, Message, Model, Price, Times, Usage
 from vagus.compute.bounds import prompt_tokens_bound
 from vagus.protocol import Refuse, Retry, keccak256
 
@@ -117,6 +118,46 @@ class Context:
         Raises Refuse over the budget or as the backend does, Retry as the backend does or when
         the deadline has passed.
         """
+        asked = self._ask(messages, max_tokens, temperature, stop, schema, logprobs)
+        with self._reserved(asked):
+            answer = await asked.route.backend.complete(asked.request, timeout=asked.timeout)
+            self._record(asked, answer)
+        return answer
+
+    async def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        stop: Sequence[str] = (),
+        schema: dict[str, object] | None = None,
+        logprobs: int | None = None,
+    ) -> AsyncGenerator[Delta | Answer, None]:
+        """Ask as `chat` does, and yield a Delta for each piece; last the whole Answer.
+
+        Raises as `chat` does, also between two pieces. Close it with `contextlib.aclosing`: a
+        stream left half read has no Answer, so it is no call of the evidence.
+        """
+        asked = self._ask(messages, max_tokens, temperature, stop, schema, logprobs)
+        pieces = asked.route.backend.stream(asked.request, timeout=asked.timeout)
+        with self._reserved(asked):
+            async with contextlib.aclosing(pieces):
+                async for piece in pieces:
+                    if isinstance(piece, Answer):
+                        self._record(asked, piece)
+                    yield piece
+
+    def _ask(
+        self,
+        messages: Sequence[Message],
+        max_tokens: int,
+        temperature: float,
+        stop: Sequence[str],
+        schema: dict[str, object] | None,
+        logprobs: int | None,
+    ) -> "_Asked":
+        """Return the next call, within bounds, time and budget."""
         route = self._routed()
         price = route.backend.price(route.model)
         request = Completion(
@@ -134,29 +175,35 @@ class Context:
             raise Retry("the intent's time for model calls is over")
         reserved = _worst_case(request, price)
         self._check(max_tokens, reserved)
-        # Reserved while the call runs, so that parallel calls can't pass the budget together;
-        # a call that failed or was cancelled gives all of it back.
-        self._tokens += max_tokens
-        self._spend += reserved
-        used = cost = 0
+        return _Asked(route, price, request, timeout, reserved)
+
+    @contextlib.contextmanager
+    def _reserved(self, asked: "_Asked") -> Iterator[None]:
+        """Hold what a call may use while it runs, so that parallel calls can't pass the budget.
+
+        A call that failed or was cancelled gives all of it back, one with an answer what is left.
+        """
+        self._tokens += asked.request.max_tokens
+        self._spend += asked.reserved
         try:
-            answer = await route.backend.complete(request, timeout=timeout)
-            used, cost = answer.usage.completion, price.cost(answer.usage)
+            yield
         finally:
-            self._tokens += used - max_tokens
-            self._spend += cost - reserved
+            self._tokens += asked.used - asked.request.max_tokens
+            self._spend += asked.cost - asked.reserved
+
+    def _record(self, asked: "_Asked", answer: Answer) -> None:
+        asked.used, asked.cost = answer.usage.completion, asked.price.cost(answer.usage)
         self._calls.append(
             Call(
-                route=route,
+                route=asked.route,
                 reported_model=answer.model,
                 usage=answer.usage,
-                price=price,
-                cost=cost,
+                price=asked.price,
+                cost=asked.cost,
                 times=answer.times,
                 finish_reason=answer.finish_reason,
             )
         )
-        return answer
 
     def _routed(self) -> Route:
         if self._route is None:
@@ -169,6 +216,19 @@ class Context:
             raise Refuse(f"{self.agent_id} passes its budget of {self.budget.max_tokens} tokens")
         if limit is not None and self._spend + cost > limit:
             raise Refuse(f"{self.agent_id} passes its budget of {limit} for compute")
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A call under way: reserved and cost in the coin's smallest unit, used in tokens."""
+
+    route: Route
+    price: Price
+    request: Completion
+    timeout: float
+    reserved: int
+    used: int = 0
+    cost: int = 0
 
 
 def _worst_case(request: Completion, price: Price) -> int:

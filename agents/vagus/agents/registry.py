@@ -3,30 +3,66 @@
 The entry point is named as the agent is, or `name.v2` where one distribution has several majors.
 """
 
+import inspect
 from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from vagus.agents.base import Agent
-from vagus.compute import Plugin
-from vagus.compute.plugins import found, load, report
+from vagus.agents.codec import first_fault
+from vagus.agents.manifest import AgentConfig, Mode
+from vagus.compute.plugins import found, load
 from vagus.protocol import Refuse, agent_id
 
-__all__ = ["AgentRegistry", "agent_class", "installed_agents"]
+__all__ = ["AgentRegistry", "Installed", "agent_class", "installed_agents"]
 
 GROUP = "vagus.agents"
+# What an agent's class has besides `run`: values of a type, or subclasses of it.
+_PARTS: dict[str, tuple[type, ...]] = {
+    "name": (str,),
+    "version": (str,),
+    "Input": (BaseModel, bytes),
+    "Output": (BaseModel, str, bytes),
+    "Config": (AgentConfig,),
+    "mode": (Mode,),
+}
 
 
-def installed_agents() -> tuple[Plugin, ...]:
-    """Return every installed agent with its id as detail, broken ones with the reason."""
-    return report(GROUP, lambda entry: _id_of(load(entry, Agent)))  # type: ignore[type-abstract]  # a subclass is loaded
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """An installed agent; a broken one has no id, version and mode, but an `error` that says why."""
+
+    entry: str
+    distribution: str
+    id: str | None = None
+    version: str | None = None
+    mode: str | None = None
+    error: str | None = None
+
+
+def installed_agents() -> tuple[Installed, ...]:
+    """Import every installed agent, and say of each what it is, or why it can't be served."""
+    return tuple(_describe(entry) for entry in found(GROUP))
 
 
 def agent_class(name: str) -> type[Agent]:
-    """Return the class of `name@major`, imported now. Raises Refuse for unknown and broken ones."""
-    entries = [e for e in found(GROUP) if e.name.split(".")[0] == name.split("@", maxsplit=1)[0]]
-    classes = [load(entry, Agent) for entry in entries]  # type: ignore[type-abstract]  # a subclass is loaded
-    fitting = [cls for cls in classes if _id_of(cls) == name]
+    """Return the class of `name@major`, imported now. Raises Refuse for unknown and broken ones.
+
+    A broken entry point beside it, of another major or another distribution, is passed over.
+    """
+    fitting, reasons = [], []
+    for entry in found(GROUP):
+        if _name_of(entry) == name.split("@", maxsplit=1)[0]:
+            try:
+                cls = _load(entry)
+            except Refuse as error:
+                reasons.append(error.reason)
+            else:
+                fitting += [cls] if _id_of(cls) == name else []
+    if not fitting and reasons:
+        raise Refuse(reasons[0])
     if len(fitting) != 1:
         raise Refuse(f"agent {name} is installed {len(fitting)} times, it must be once")
     return fitting[0]
@@ -67,13 +103,50 @@ class AgentRegistry:
         try:
             return cls(cls.Config.model_validate(dict(self._configs[name])))
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise Refuse(f"the config of agent {name} is wrong: {where}: {first['msg']}") from None
+            fault = first_fault(error, "it")
+            raise Refuse(f"the config of agent {name} is wrong: {fault}") from None
+        except Exception as error:
+            # A plugin's own constructor: what it raises must not stop the intents of others.
+            raise Refuse(f"agent {name} can't be made: {type(error).__name__}") from error
+
+
+def _describe(entry: EntryPoint) -> Installed:
+    distribution = "?" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
+    try:
+        cls = _load(entry)
+        if _name_of(entry) != cls.name:
+            raise Refuse(f"entry point {entry.name} leads to agent {cls.name}: name it {cls.name}")
+        agent_class(_id_of(cls))
+    except Refuse as error:
+        return Installed(entry.name, distribution, error=error.reason)
+    return Installed(entry.name, distribution, _id_of(cls), cls.version, cls.mode.name)
+
+
+def _load(entry: EntryPoint) -> type[Agent]:
+    """Import an entry point's class, which must be a whole agent. Raises Refuse."""
+    cls = load(entry, Agent)  # type: ignore[type-abstract]  # a subclass is loaded
+    absent = [name for name in _PARTS if not hasattr(cls, name)]
+    absent += ["run"] if inspect.isabstract(cls) else []
+    wrong = [
+        name for name, kinds in _PARTS.items() if name not in absent and not _is(cls, name, kinds)
+    ]
+    if absent or wrong:
+        why = ", ".join(
+            [f"{each} is missing" for each in absent]
+            + [f"{each} is of a wrong type" for each in wrong]
+        )
+        raise Refuse(f"plugin {entry.name} ({entry.value}) is no whole agent: {why}")
+    return cls
+
+
+def _is(cls: type[Agent], name: str, kinds: tuple[type, ...]) -> bool:
+    value = getattr(cls, name)
+    return issubclass(value, kinds) if isinstance(value, type) else isinstance(value, kinds)
+
+
+def _name_of(entry: EntryPoint) -> str:
+    return entry.name.split(".")[0]
 
 
 def _id_of(cls: type[Agent]) -> str:
-    try:
-        return f"{cls.name}@{cls.version.split('.')[0]}"
-    except AttributeError as error:
-        raise Refuse(f"{cls.__name__} is no whole agent: {error}") from None
+    return f"{cls.name}@{cls.version.split('.')[0]}"

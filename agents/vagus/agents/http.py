@@ -1,0 +1,168 @@
+"""HTTP for agents whose URLs a model or a stranger wrote: named hosts on public addresses alone.
+
+    pages = GuardedHttp(HttpPolicy(hosts=("api.example.org",)))
+    page = await pages.get("https://api.example.org/v1/weather?city=Paris")
+
+The URL's host must be one that the operator named. It is resolved once, each of its addresses must
+be public, and the connection goes to those addresses, whatever the name leads to a moment later.
+Certificates are checked against the name. A redirect is an error: follow it by a call of its own.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import aiohttp
+import yarl
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from vagus.agents.addresses import Address, literal
+from vagus.agents.http_policy import HttpPolicy
+from vagus.compute.bounds import one_line
+from vagus.protocol import Refuse, Retry
+
+__all__ = ["GuardedHttp", "HttpPolicy", "Page", "Resolve"]
+
+MAX_ADDRESSES = 16
+PASSING = frozenset({408, 425, 429})
+
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A body as it came, with its media type as the server says it: a stranger's bytes."""
+
+    url: str
+    media_type: str
+    body: bytes
+
+
+class GuardedHttp:
+    """Fetches by GET; keeps no connection, cookie or name between two calls.
+
+    tls: who is trusted, the system's authorities by default. resolve: a name's addresses, the
+    system's resolver by default.
+    """
+
+    def __init__(
+        self,
+        policy: HttpPolicy,
+        *,
+        tls: ssl.SSLContext | None = None,
+        resolve: Resolve | None = None,
+    ) -> None:
+        self._policy = policy
+        self._tls = tls
+        self._resolve = resolve or _resolve
+
+    async def get(self, url: str) -> Page:
+        """Return the page of a 200.
+
+        Raises Refuse for what the policy forbids, another status, a body over max_bytes or a
+        compressed one; Retry for 5xx, 408, 425, 429, a failed connection and the end of the time.
+        """
+        target = self._policy.target(url)
+        try:
+            async with asyncio.timeout(self._policy.timeout):
+                addresses = await self._addresses(target)
+                async with self._opened(target, addresses) as response:
+                    _check_status(response)
+                    body = await self._body(response)
+        except TimeoutError:
+            raise Retry(f"{target.host} took over {self._policy.timeout} s") from None
+        except aiohttp.ClientSSLError:
+            raise Refuse(f"{target.host} shows no certificate that is valid for it") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise Retry(f"{target.host} can't be reached: {type(error).__name__}") from None
+        return Page(url, one_line(response.content_type), body)
+
+    async def _addresses(self, target: yarl.URL) -> tuple[Address, ...]:
+        """Resolve once; the connection goes to what was found here."""
+        host, port = target.host or "", target.port or 0
+        found = [host] if literal(host) else await self._resolve(host, port)
+        if not 0 < len(found) <= MAX_ADDRESSES:
+            raise Retry(f"{host} has {len(found)} addresses")
+        addresses = tuple(ipaddress.ip_address(text) for text in found)
+        self._policy.check_addresses(host, addresses)
+        return addresses
+
+    @contextlib.asynccontextmanager
+    async def _opened(
+        self, target: yarl.URL, addresses: tuple[Address, ...]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                resolver=_Pinned(addresses),
+                use_dns_cache=False,
+                force_close=True,
+                ssl=True if self._tls is None else self._tls,
+            ),
+            headers={"Accept-Encoding": "identity", "User-Agent": "vagus"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),
+            auto_decompress=False,
+            trust_env=False,
+        ) as session:
+            response = await session.get(target, allow_redirects=False)
+            try:
+                yield response
+            finally:
+                response.close()
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise Refuse("the body is compressed, though it was not asked to be")
+        room, pieces = self._policy.max_bytes, []
+        while data := await response.content.readany():
+            room -= len(data)
+            if room < 0:
+                raise Refuse(f"the body is over {self._policy.max_bytes} bytes")
+            pieces.append(data)
+        return b"".join(pieces)
+
+
+class _Pinned(AbstractResolver):
+    """Answers with the addresses that were checked, whatever is asked."""
+
+    def __init__(self, addresses: tuple[Address, ...]) -> None:
+        self._addresses = addresses
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address),
+                port=port,
+                family=socket.AF_INET if address.version == 4 else socket.AF_INET6,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in self._addresses
+        ]
+
+    async def close(self) -> None:
+        """Hold nothing."""
+
+
+async def _resolve(host: str, port: int) -> Sequence[str]:
+    """Ask the system. A name that leads nowhere is an OSError."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[4][0]) for address in found))
+
+
+def _check_status(response: aiohttp.ClientResponse) -> None:
+    status = response.status
+    if status >= 500 or status in PASSING:
+        raise Retry(f"HTTP {status}")
+    if 300 <= status < 400:
+        raise Refuse(f"HTTP {status}: redirects are not followed")
+    if status != 200:
+        raise Refuse(f"HTTP {status}")

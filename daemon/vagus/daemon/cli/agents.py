@@ -1,0 +1,144 @@
+"""`vagus agents`: what is installed, and what an author needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vagus.daemon.cli.common import JsonOption, emit, say
+
+__all__ = ["app"]
+
+app = typer.Typer(help="List agents, and write your own.", no_args_is_help=True)
+
+_NEEDED = {"pytest": "test", "pytest_asyncio": "test", "xllamacpp": "local"}
+
+
+@app.command("list")
+def list_(
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="A node's config: shows which of them it serves."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the installed agents; of a broken one, why it can't be served."""
+    from vagus.agents import installed_agents
+
+    served = None if config is None else _served(config)
+    found: list[dict[str, Any]] = [
+        {
+            "id": each.id,
+            "entry": each.entry,
+            "version": each.version,
+            "mode": each.mode,
+            "distribution": each.distribution,
+            "served": None if served is None else each.id in served,
+            "error": each.error,
+        }
+        for each in installed_agents()
+    ]
+    if as_json:
+        emit({"agents": found})
+        return
+    for each in found:
+        if each["error"] is None:
+            state = {None: "", True: "served", False: "not served"}[each["served"]]
+            cells = f"{each['id']:20} {each['version']:8} {each['mode']:10} {each['distribution']}"
+            typer.echo(f"{cells:60} {state}".rstrip())
+        else:
+            typer.echo(f"{each['entry']:20} {'broken':19} {each['distribution']}")
+            typer.echo(f"{'':20} {each['error']}")
+
+
+@app.command()
+def manifest(
+    name: Annotated[str, typer.Argument(help="name@major of an installed agent.")],
+) -> None:
+    """Print what an installed agent promises, with its default config, as JSON."""
+    import json
+
+    from vagus.agents import AgentRegistry
+
+    found = AgentRegistry({name: {}}).get(name).manifest.model_dump(mode="json")
+    typer.echo(json.dumps(found, indent=2, sort_keys=True))
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="The agent's name: small letters, digits, dashes.")],
+    folder: Annotated[
+        Path | None, typer.Argument(help="Where to write it; a folder of that name if absent.")
+    ] = None,
+) -> None:
+    """Write a small distribution with an agent, its tests and its manifest."""
+    from vagus.agents.scaffold import new_distribution
+    from vagus.daemon.config import ConfigError
+
+    target = Path(name) if folder is None else folder
+    try:
+        written = new_distribution(name, target)
+    except ValueError as error:
+        raise ConfigError([str(error)]) from None
+    for path in written:
+        say(f"wrote {target / path}")
+    say(f"try it: vagus agents test {target}")
+
+
+@app.command("test")
+def run_tests(
+    folder: Annotated[Path, typer.Argument(help="The distribution's folder.")] = Path(),
+) -> None:
+    """Run a distribution's tests, the conformance kit among them, on the local model."""
+    import importlib.util
+    import subprocess
+    import sys
+
+    from vagus.daemon.config import ConfigError
+    from vagus.daemon.fetch import model_path
+
+    names = ", ".join(_entry_points(folder))
+    missing = [each for each in _NEEDED if importlib.util.find_spec(each) is None]
+    if missing:
+        extras = ",".join(sorted({_NEEDED[each] for each in missing}))
+        raise ConfigError([f"{', '.join(missing)} missing: pip install 'vagus[{extras}]'"])
+    model_path(say)
+    say(f"Testing {names} on the local model")
+    options = [f"asyncio_default_{each}_loop_scope=session" for each in ("fixture", "test")]
+    settings = [word for each in ("asyncio_mode=auto", *options) for word in ("-o", each)]
+    pytest = [sys.executable, "-m", "pytest", "-p", "vagus.daemon.testing", "--kit", *settings]
+    code = subprocess.run([*pytest, "--rootdir", "."], cwd=folder, check=False).returncode  # noqa: S603 - our own interpreter
+    say(f"{names}: passed" if code == 0 else f"{names}: FAILED, see above")
+    raise typer.Exit(0 if code == 0 else 1)
+
+
+def _served(config: Path) -> set[str]:
+    """Return the ids that a node with this config answers for."""
+    from vagus.daemon.config import load
+
+    settings = load(config)
+    enabled, policy = settings.agent_registry().enabled, settings.policy.agents
+    return {name for name in enabled if not policy or name in policy}
+
+
+def _entry_points(folder: Path) -> list[str]:
+    """Return the agents that a folder's pyproject.toml names."""
+    import tomllib
+
+    from vagus.daemon.config import ConfigError
+
+    path = folder / "pyproject.toml"
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        names = list(found["project"]["entry-points"]["vagus.agents"])
+    except FileNotFoundError:
+        raise ConfigError([f"{path}: no such file; `vagus agents new` writes one"]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: {error}"]) from None
+    except (KeyError, TypeError):
+        names = []
+    if not names:
+        raise ConfigError([f'{path} names no agent under [project.entry-points."vagus.agents"]'])
+    return names

@@ -1,0 +1,195 @@
+"""`vagus agents`: a new agent passes its tests as it is written, and what is installed is listed."""
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from vagus.agents.scaffold import new_distribution
+
+VAGUS = Path(sys.executable).parent / "vagus"
+FILES = {
+    "README.md",
+    "manifest.json",
+    "pyproject.toml",
+    "src/vagus_mood_of_text/__init__.py",
+    "src/vagus_mood_of_text/agent.py",
+    "tests/test_vagus_mood_of_text.py",
+}
+
+
+def vagus(*arguments: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [VAGUS, "agents", *map(str, arguments)]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("VAGUS_", "PYTEST_"))}
+    return subprocess.run(
+        command, cwd=cwd, env=kept | env, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_new_agent_has_all_its_files_and_passes_its_own_tests(tmp_path: Path) -> None:
+    made = vagus("new", "mood-of-text", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    folder = tmp_path / "mood-of-text"
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert files == FILES
+    assert os.listdir(tmp_path) == ["mood-of-text"]
+    assert "vagus agents test mood-of-text" in made.stderr
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    assert project["name"] == "vagus-mood-of-text"
+    entry = project["entry-points"]["vagus.agents"]["mood-of-text"]
+    assert entry == "vagus_mood_of_text:MoodOfTextAgent"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["name"], manifest["version"]) == ("mood-of-text", "1.0.0")
+
+    tested = vagus("test", "mood-of-text", cwd=tmp_path)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    assert "12 passed" in tested.stdout
+    assert "mood-of-text: passed" in tested.stderr
+
+    # What it promises has changed, and what is published has not.
+    source = folder / "src" / "vagus_mood_of_text" / "agent.py"
+    source.write_text(source.read_text().replace("max_length=4000", "max_length=40"))
+    tested = vagus("test", cwd=folder)
+    assert tested.returncode == 1
+    assert "vagus agents manifest mood-of-text@1 > manifest.json" in tested.stdout
+    assert "mood-of-text: FAILED" in tested.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("Mood", "no agent's name"),
+        ("mood_of", "no agent's name"),
+        ("1mood", "no agent's name"),
+        ("mood-", "no agent's name"),
+        ("a" * 33, "no agent's name"),
+        ("../mood", "no agent's name"),
+        ("mood$cls", "no agent's name"),
+        ("chat", "an agent chat is installed, by vagus"),
+    ],
+)
+def test_a_name_that_is_none_or_taken_is_refused(name: str, why: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=why):
+        new_distribution(name, tmp_path / "folder")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["class", "json", "agent", "vagus", "a", "x-1-y"])
+def test_a_name_that_python_uses_too_makes_a_whole_agent(name: str, tmp_path: Path) -> None:
+    new_distribution(name, tmp_path / "made")
+    manifest = json.loads((tmp_path / "made" / "manifest.json").read_text())
+    assert manifest["name"] == name
+
+
+def test_a_folder_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "mood").mkdir()
+    (tmp_path / "mood" / "mine").write_text("keep")
+    refused = vagus("new", "mood", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert refused.stderr == ("vagus: mood is there already: take another folder, or remove it\n")
+    assert (tmp_path / "mood" / "mine").read_text() == "keep"
+    assert os.listdir(tmp_path / "mood") == ["mine"]
+
+
+def test_a_folder_without_an_agent_is_not_tested(tmp_path: Path) -> None:
+    missing = vagus("test", cwd=tmp_path)
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert "`vagus agents new` writes one" in missing.stderr
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\n')
+    nameless = vagus("test", cwd=tmp_path)
+    assert (nameless.returncode, nameless.stdout) == (2, "")
+    assert "names no agent" in nameless.stderr
+
+
+def test_tests_without_the_kit_are_no_pass(tmp_path: Path) -> None:
+    new_distribution("lazy", tmp_path / "lazy")
+    (tests,) = (tmp_path / "lazy" / "tests").iterdir()
+    tests.write_text("def test_nothing():\n    pass\n")
+    tested = vagus("test", "lazy", cwd=tmp_path)
+    assert tested.returncode == 1
+    assert "AgentConformance" in tested.stderr + tested.stdout
+
+
+def test_a_missing_part_is_named_with_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import importlib.util
+
+    from vagus.daemon import cli
+
+    new_distribution("mood", tmp_path / "mood")
+    known = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "pytest_asyncio" else known(name)
+    )
+    monkeypatch.setattr(sys, "argv", ["vagus", "agents", "test", str(tmp_path / "mood")])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == ("vagus: pytest_asyncio missing: pip install 'vagus[test]'\n")
+
+
+def test_installed_agents_are_listed_for_people_and_as_json(tmp_path: Path) -> None:
+    shown = vagus("list", cwd=tmp_path)
+    assert shown.returncode == 0
+    lines = [line.split() for line in shown.stdout.splitlines()]
+    assert ["chat@1", "1.0.0", "exact", "vagus"] in [line[:4] for line in lines]
+    found = json.loads(vagus("list", "--json", cwd=tmp_path).stdout)["agents"]
+    (number,) = [each for each in found if each["entry"] == "number"]
+    assert number.pop("distribution").startswith("vagus ")
+    assert number == {
+        "id": "number@1",
+        "entry": "number",
+        "version": "1.0.0",
+        "mode": "fields",
+        "served": None,
+        "error": None,
+    }
+
+
+def test_a_broken_plugin_is_listed_with_its_reason(tmp_path: Path) -> None:
+    info = tmp_path / "site" / "plugin-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[vagus.agents]\nbad = vagus_test_bad:Bad\n")
+    (info.parent / "vagus_test_bad.py").write_text("import nothing_that_is_there\n")
+    site = {"PYTHONPATH": str(info.parent)}
+    shown = vagus("list", cwd=tmp_path, **site)
+    assert shown.returncode == 0
+    lines = shown.stdout.splitlines()
+    (at,) = [at for at, line in enumerate(lines) if line.startswith("bad ")]
+    assert lines[at].split() == ["bad", "broken", "plugin", "1.0"]
+    assert "No module named 'nothing_that_is_there'" in lines[at + 1]
+    assert len([line for line in lines if line.startswith("chat@1")]) == 1
+
+
+def test_a_manifest_is_printed_as_the_agent_has_it(tmp_path: Path) -> None:
+    from vagus.agents.builtin.number import Number
+
+    shown = vagus("manifest", "number@1", cwd=tmp_path)
+    assert json.loads(shown.stdout) == Number().manifest.model_dump(mode="json")
+    unknown = vagus("manifest", "none@1", cwd=tmp_path)
+    assert unknown.returncode == 1
+    assert unknown.stderr == "vagus: agent none@1 is installed 0 times, it must be once\n"
+
+
+@pytest.mark.parametrize(
+    ("output", "shown"),
+    [
+        ("Paris.\n\tYes, é \U0001f468\u200d\U0001f469".encode(), None),
+        (b"", None),
+        ((100).to_bytes(32), "0x" + "00" * 31 + "64"),
+        ((-1).to_bytes(32, signed=True), "0x" + "ff" * 32),
+        (b"\x1b]0;owned\x07", "0x1b5d303b6f776e656407"),
+        ("\u009b31m".encode(), "0xc29b33316d"),
+        (b"over\rwritten", "0x6f7665720d7772697474656e"),
+    ],
+)
+def test_an_output_is_shown_as_text_only_where_it_is_some(output: bytes, shown: str | None) -> None:
+    from vagus.daemon.cli.intent import readable
+
+    assert readable("0x" + output.hex()) == (output.decode() if shown is None else shown)
