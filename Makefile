@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 
-.PHONY: help setup demo test check fmt lock bench clean
+.PHONY: help setup demo test check fmt lock bench soak package test-package clean
 
 help:  ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -38,6 +38,19 @@ check: setup  ## ruff, mypy, pyright, the layers, the contracts builds: what CI 
 bench: setup  ## how fast the node's own code is here, as ratios
 	$(BIN)/vagus bench pipeline
 	$(BIN)/python benchmarks/sign.py
+	$(BIN)/python benchmarks/agent_tools.py
+
+# In CI a soak must end within eight minutes.
+INTENTS ?= $(if $(CI),5000,100000)
+RATE ?= $(if $(CI),20,25)
+soak: setup  ## 100,000 intents while all around the node fails (INTENTS=5000: what CI runs)
+	@PYTHONPATH=tests $(BIN)/python -m soak --intents $(INTENTS) --rate $(RATE) $(SOAK)
+
+package: setup  ## a Debian package, in dist/
+	@packaging/deb/build
+
+test-package: setup  ## the package on a bare Debian under its own systemd, from nothing to the first fee (root)
+	$(BIN)/python -m pytest packaging/tests -o pythonpath="tests packaging/tests"
 
 fmt: setup  ## format and mend what ruff can mend
 	$(BIN)/ruff check --fix .

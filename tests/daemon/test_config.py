@@ -157,6 +157,19 @@ def test_absolute_paths_and_those_from_home_are_kept(
     assert load(write(top='data = "~/d"')).data == Path("/home/somebody/d")
 
 
+def test_a_systemd_credential_is_named_by_its_folder(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write()
+    monkeypatch.setenv("VAGUS_SIGNER__PASSWORD_FILE", "${CREDENTIALS_DIRECTORY}/password")
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    with pytest.raises(ConfigError, match="CREDENTIALS_DIRECTORY is not set; systemd sets it"):
+        load(path)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/vagus.service")
+    expected = Path("/run/credentials/vagus.service/password")
+    assert load(path).signer.password_file == expected
+
+
 def test_paths_in_plugins_tables_start_at_the_files_folder(write: Write, tmp_path: Path) -> None:
     settings = load(
         write(

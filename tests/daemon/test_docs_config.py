@@ -12,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter
 from vagus.adapters.evm.config import EvmConfig
 from vagus.agents import AgentConfig, Policy
 from vagus.agents.builtin.chat import ChatConfig
+from vagus.agents.builtin.extract import ExtractConfig
 from vagus.agents.manifest import FeeConfig
 from vagus.compute import BackendConfig, PriceConfig
 from vagus.compute.backends.local import LocalConfig
@@ -45,6 +46,7 @@ SECTIONS: dict[str, tuple[type[BaseModel], list[str]]] = {
     '`[agents."name@major"]`': (AgentConfig, list(AgentConfig.model_fields)),
     "`fee`": (FeeConfig, list(FeeConfig.model_fields)),
     "`chat@1`": (ChatConfig, own(ChatConfig)),
+    "`extract@1`": (ExtractConfig, own(ExtractConfig)),
 }
 # Tables of the top level that the environment reaches key by key.
 REACHED = {"Top level", "`[http]`", "`[log]`", "`[signer]`", "`[committee]`", "`[policy]`"}

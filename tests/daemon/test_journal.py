@@ -347,3 +347,109 @@ async def test_reads_see_what_was_written_and_go_on_while_it_is(opened: Open) ->
 async def _write_many(journal: Journal) -> None:
     for seq in range(2, 402):
         await journal.move(await final(journal, seq, seq), Stage.FINAL)
+
+
+CHAIN, ELSEWHERE = HUB.rpartition(":")[0], DEST.rpartition(":")[0]
+
+
+async def test_a_halt_is_kept_until_it_is_taken_back_and_the_first_reason_stands(
+    opened: Open,
+) -> None:
+    async with opened() as journal:
+        first = await journal.halt(CHAIN, "a final block was replaced")
+        assert await journal.halt(CHAIN, "another hub stands there") == first
+        other = await journal.halt(ELSEWHERE, "another chain answers")
+    async with opened() as journal:
+        assert await journal.halts() == [first, other]
+        assert await journal.resume(CHAIN) == first
+        assert await journal.resume(CHAIN) is None
+        assert await journal.halts() == [other]
+
+
+async def test_nothing_is_looked_at_again_for_a_chain_that_is_not_halted(opened: Open) -> None:
+    async with opened() as journal:
+        record = await moved(journal, 1, Stage.FINAL)
+        await journal.resume(CHAIN)
+        assert await journal.cursor(HUB) == Cursor(2, 1)
+        assert [each.id for each in await journal.unfinished()] == [record.id]
+
+
+async def test_after_a_halt_intents_are_carried_once_they_are_found_again_and_keep_their_stage(
+    opened: Open,
+) -> None:
+    async with opened() as journal:
+        early, later = await moved(journal, 1, Stage.FINAL), await final(journal, 2, 2)
+        await journal.move(later, Stage.FINAL)
+        await journal.halt(CHAIN, "a final block was replaced")
+        await journal.resume(CHAIN)
+        assert await journal.cursor(HUB) is None
+        assert await journal.unfinished() == []
+        [found] = await journal.observe(HUB, [request(1, 1)], Cursor(2, 1))
+        assert (found.id, found.stage) == (early.id, Stage.FINAL)
+        assert await journal.observe(HUB, [], Cursor(2, 5)) == []
+        gone = await journal.intent(later.id)
+        assert gone is not None
+        assert (gone.stage, gone.reason) == (Stage.ORPHANED, "its block left the chain")
+        assert [each.id for each in await journal.unfinished()] == [early.id]
+
+
+async def decided(journal: Journal, seq: int) -> IntentRecord:
+    record = await moved(journal, seq, Stage.ROUTED)
+    outcome = attestation(record.id)
+    await journal.move(
+        record, Stage.EXECUTED, status=Status.FULFILLED, output=b"Paris", attestation=outcome
+    )
+    return record
+
+
+async def test_an_orphan_that_had_an_outcome_comes_back_with_it_and_is_not_asked_again(
+    opened: Open,
+) -> None:
+    async with opened() as journal:
+        record = await decided(journal, 1)
+        await journal.move(record, Stage.ATTESTED, signatures=(b"\x01" * 65,))
+        await journal.halt(CHAIN, "a final block was replaced")
+        await journal.resume(CHAIN)
+        assert await journal.observe(HUB, [], Cursor(1, 9)) == []
+        [back] = await journal.observe(HUB, [request(1, 12)], Cursor(2, 12))
+        assert (back.stage, back.output, back.height) == (Stage.EXECUTED, b"Paris", 12)
+        assert back.attestation == record.attestation
+        expected = [Stage.ROUTED, Stage.EXECUTED, Stage.ATTESTED, Stage.ORPHANED, Stage.EXECUTED]
+        assert (await stages(journal, record))[-5:] == expected
+
+
+async def test_after_a_halt_what_was_sent_to_the_chain_is_followed_again(opened: Open) -> None:
+    """Deliveries there go back to SUBMITTED, settlements there to SETTLING; lanes begin anew."""
+    async with opened() as journal:
+        record = await decided(journal, 1)
+        await journal.move(record, Stage.ATTESTED, signatures=(b"\x01" * 65,))
+        await journal.submit(record, Stage.SUBMITTED, Kind.DELIVER, LANE, None, built(0))
+        await journal.move(record, Stage.CONFIRMED)
+        home = f"{CHAIN}:0x" + "33" * 20
+        await journal.submit(record, Stage.SETTLING, Kind.SETTLE, home, None, built(0))
+        await journal.move(record, Stage.SETTLED)
+
+        await journal.halt(ELSEWHERE, "a final block was replaced")
+        await journal.resume(ELSEWHERE)
+        [again] = await journal.unfinished()
+        assert again.stage == Stage.SUBMITTED
+        assert (await journal.lane(LANE), await journal.lane(home)) == (None, lane(1))
+        await journal.move(again, Stage.CONFIRMED)
+        await journal.move(again, Stage.SETTLED)
+
+        await journal.halt(CHAIN, "a final block was replaced")
+        await journal.resume(CHAIN)
+        assert await journal.lane(home) is None
+        [again] = await journal.observe(HUB, [request(1, 1)], Cursor(2, 1))
+        assert again.stage == Stage.SETTLING
+
+
+async def test_a_halt_leaves_the_other_chains_as_they_are(opened: Open) -> None:
+    async with opened() as journal:
+        record = await moved(journal, 1, Stage.ATTESTED)
+        await journal.submit(record, Stage.SUBMITTED, Kind.DELIVER, LANE, None, built(0))
+        await journal.halt("eip155:3133", "its name begins as the others' do")
+        await journal.resume("eip155:3133")
+        assert await journal.cursor(HUB) == Cursor(2, 1)
+        assert await journal.lane(LANE) == lane(1)
+        assert [each.stage for each in await journal.unfinished()] == [Stage.SUBMITTED]

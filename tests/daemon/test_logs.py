@@ -1,9 +1,15 @@
-"""What leaves on stderr: one JSON object a line, and nothing that a secret could be in."""
+"""What is logged: an event a line or a journal entry, and nothing that a secret could be in."""
 
+import contextlib
 import json
+import re
+import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 PREFIX = "import structlog, logging\nfrom vagus.daemon.logs import set_up\n"
 FAILING = """
@@ -91,3 +97,132 @@ except ValueError:
     assert second["event"] == "task failed"
     assert "no key here" in second["exception"]
     assert "canary" not in json.dumps(second)
+
+
+HOSTILE = "x\\n\\r\\x1b[2J\\u202e\\u2028<0>forged\\nMESSAGE=forged"
+
+
+def test_a_strangers_text_is_one_line_for_people_and_steers_no_terminal() -> None:
+    text = said(f'set_up("info", "console")\nstructlog.get_logger().info("a", reason="{HOSTILE}")')
+    assert text.count("\n") == 1
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text.rstrip("\n"))  # structlog's own colours
+    assert plain.isprintable()
+    assert "forged" in plain
+
+
+JOURNALLED = """
+import pathlib, sys
+set_up("info", "journald", pathlib.Path(sys.argv[1]))
+"""
+
+
+def entries(script: str, folder: Path) -> tuple[list[dict[str, str]], str]:
+    """What a process writes to the journal's socket, and to stderr."""
+    path = folder / "socket"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(str(path))
+        command = [sys.executable, "-c", PREFIX + JOURNALLED + script, str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        journal.setblocking(False)
+        found = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                found.append(fields(journal.recv(1 << 20)))
+    return found, done.stderr
+
+
+def fields(datagram: bytes) -> dict[str, str]:
+    """Read an entry as systemd's Native Journal Protocol says."""
+    found: dict[str, str] = {}
+    while datagram:
+        line, _, datagram = datagram.partition(b"\n")
+        key, equals, value = line.partition(b"=")
+        if not equals:
+            size = int.from_bytes(datagram[:8], "little")
+            value, datagram = datagram[8 : 8 + size], datagram[8 + size :]
+            assert datagram.startswith(b"\n")
+            datagram = datagram[1:]
+        assert re.fullmatch(b"[A-Z][A-Z0-9_]{0,63}", key)
+        assert key.decode() not in found
+        found[key.decode()] = value.decode()
+    return found
+
+
+def test_an_event_is_an_entry_of_the_journal_with_fields_of_its_own(tmp_path: Path) -> None:
+    script = """
+log = structlog.get_logger("vagus.test").bind(intent="0x12")
+log.warning("hub cannot be read", chain="eip155:1", reason="no answer", tries=3, none=None)
+logging.getLogger("aiohttp").error("from a library")
+"""
+    (first, second), stderr = entries(script, tmp_path)
+    assert stderr == ""
+    assert first == {
+        "MESSAGE": 'hub cannot be read intent="0x12" chain="eip155:1" reason="no answer" tries=3',
+        "PRIORITY": "4",
+        "SYSLOG_IDENTIFIER": "vagus",
+        "VAGUS_EVENT": "hub cannot be read",
+        "VAGUS_INTENT": "0x12",
+        "VAGUS_CHAIN": "eip155:1",
+        "VAGUS_REASON": "no answer",
+        "VAGUS_TRIES": "3",
+    }
+    assert (second["MESSAGE"], second["PRIORITY"]) == ("from a library", "3")
+
+
+def test_a_strangers_text_adds_no_field_and_no_entry(tmp_path: Path) -> None:
+    script = f'structlog.get_logger().info("a", reason="{HOSTILE}")'
+    [entry], _ = entries(script, tmp_path)
+    assert set(entry) == {
+        "MESSAGE",
+        "PRIORITY",
+        "SYSLOG_IDENTIFIER",
+        "VAGUS_EVENT",
+        "VAGUS_REASON",
+    }
+    assert entry["PRIORITY"] == "6"
+    assert entry["MESSAGE"].isprintable()
+    assert entry["VAGUS_REASON"].endswith("\nMESSAGE=forged")
+
+
+def test_a_traceback_is_a_field_of_its_entry_and_shows_no_local_variable(tmp_path: Path) -> None:
+    script = f"""{FAILING}
+try:
+    work()
+except ValueError:
+    structlog.get_logger().exception("broken")
+"""
+    [entry], _ = entries(script, tmp_path)
+    assert entry["MESSAGE"] == "broken"
+    assert "ValueError: no key here" in entry["VAGUS_EXCEPTION"]
+    assert "canary" not in str(entry)
+
+
+def test_what_the_journal_does_not_take_is_on_stderr_with_its_priority() -> None:
+    script = """
+import pathlib
+set_up("info", "journald", pathlib.Path("/nowhere/socket"))
+structlog.get_logger().error("unheard", reason="two\\nlines")
+"""
+    [line] = said(script).splitlines()
+    assert line.startswith("<3>")
+    assert json.loads(line[3:])["event"] == "unheard"
+
+
+AUTO = """
+import os, sys
+found = os.fstat(2)
+os.environ["JOURNAL_STREAM"] = f"{found.st_dev}:{found.st_ino + int(sys.argv[1])}"
+from vagus.daemon.journald import is_journal
+print(is_journal(sys.stderr))
+"""
+
+
+@pytest.mark.parametrize(("other", "is_it"), [("0", "True"), ("1", "False")])
+def test_stderr_is_the_journal_where_it_is_the_socket_that_systemd_named(
+    other: str, is_it: str
+) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        command = [sys.executable, "-c", AUTO, other]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=ours, text=True, check=True)
+    assert done.stdout == f"{is_it}\n"

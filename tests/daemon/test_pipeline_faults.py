@@ -85,13 +85,28 @@ async def test_a_halted_chain_stops_its_intents_and_loses_none(node: Node) -> No
     node.b.faults["estimate"] = [Halt("eip155:31338", "a final block changed")]
     with capture_logs() as logs:
         await node.carry(record)
-    [line] = logs
-    assert (line["event"], line["log_level"]) == ("halted", "error")
+    line = logs[0]
+    assert (line["event"], line["log_level"]) == ("chain halted", "error")
     assert (line["chain"], line["reason"]) == ("eip155:31338", "a final block changed")
+    assert "vagus resume eip155:31338" in line["todo"]
     assert record.stage == Stage.ATTESTED
-    await node.carry(other)
-    assert other.stage == Stage.SETTLED
-    assert [each.id for each in await node.journal.unfinished()] == [record.id]
+    assert "halted: a final block changed" in node.network.faults[node.b.hub]
+    with capture_logs() as logs:
+        await node.carry(other)
+    assert [each["event"] for each in logs] == ["waiting for its chain"]
+    assert other.stage == Stage.FINAL
+    assert [each.id for each in await node.journal.unfinished()] == [record.id, other.id]
+    assert (node.a.transactions, node.b.transactions) == (0, 0)
+
+
+async def test_nothing_is_signed_for_an_intent_whose_origin_is_halted(node: Node) -> None:
+    record = await node.ask()
+    await node.carry_to(record, Stage.EXECUTED)
+    await node.network.halt(Halt(node.a.chain, "a final block changed"))
+    await node.carry(record)
+    read = await node.journal.intent(record.id)
+    assert read is not None
+    assert (read.stage, read.signatures) == (Stage.EXECUTED, ())
 
 
 async def test_a_defect_in_one_intent_is_logged_once_and_tried_again(

@@ -80,7 +80,7 @@ async def test_a_journal_of_a_newer_vagus_is_refused(tmp_path: Path) -> None:
     db = sqlite3.connect(path)
     db.execute("PRAGMA user_version=99")
     db.close()
-    with pytest.raises(VagusError, match="has schema 99, this vagus knows 2"):
+    with pytest.raises(VagusError, match="has schema 99, this vagus knows 3"):
         await SqliteJournal(path).__aenter__()
 
 

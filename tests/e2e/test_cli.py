@@ -20,6 +20,7 @@ pytestmark = [
 COMMANDS = (
     (),
     *(("init",), ("run",), ("demo",), ("models",)),
+    *(("check",), ("doctor",), ("resume",)),
     *(("devnet",), ("devnet", "up"), ("devnet", "down")),
     *(("hub",), ("hub", "deploy"), ("hub", "show")),
     ("intent",),
@@ -127,7 +128,7 @@ async def test_a_node_that_is_not_there_is_said_in_one_line(devnet: Devnet) -> N
         (("--prompt", "x", "--fee", str(1 << 256)), "is more than there is"),
         (("--prompt", "x", "--ttl", "5"), "--ttl 5: the hub takes 65 to 2592000 seconds"),
         (("--prompt", "x", "--from", "eip155:1"), "eip155:1 is not in the config"),
-        (("--prompt", "x", "--agent", "x@1"), "serves chat@1, and not x@1"),
+        (("--prompt", "x", "--agent", "x@1"), "number@1, extract@1, and not x@1"),
         ((), "give --prompt or --payload"),
     ],
     ids=lambda value: " ".join(value)[:24] if isinstance(value, tuple) else "",

@@ -107,15 +107,3 @@ async def test_a_port_that_is_taken_ends_in_one_line(devnet: Devnet, stub: StubM
     assert (code, out) == (1, "")
     assert str(port) in err
     assert "Traceback" not in err
-
-
-async def test_an_endpoint_of_another_chain_ends_with_exit_code_3(
-    devnet: Devnet, stub: StubModel
-) -> None:
-    first, second = devnet.chains
-    config = devnet.variant("crossed", backends=stub.backends, rpc0=second["rpc"])
-    code, out, err = await vagus("run", "--config", config)
-    assert (code, out) == (3, "")
-    assert first["caip2"] in err
-    assert f"serves {second['caip2']}" in err
-    assert "Traceback" not in err

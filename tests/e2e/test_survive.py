@@ -55,7 +55,7 @@ async def test_a_websocket_that_is_cut_again_and_again_loses_nothing(
             await node.reaches(each.hex, "settled")
             assert len(await client.events("Delivered", each)) == 1
         assert errors(node) == []
-        assert [line["event"] for line in node.lines()].count("chain.websocket_lost") >= 4
+        assert [line["event"] for line in node.lines()].count("websocket lost") >= 4
 
 
 async def connections(proxies: tuple[TcpProxy, ...]) -> list[int]:

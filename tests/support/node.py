@@ -63,8 +63,9 @@ class Node:
     The log of all its runs gathers in one file.
     """
 
-    def __init__(self, config: Path, log: Path) -> None:
+    def __init__(self, config: Path, log: Path, program: Path = VAGUS) -> None:
         self.config = config
+        self._program = program
         self._file = log
         self._began = 0
         self._process: asyncio.subprocess.Process | None = None
@@ -106,7 +107,7 @@ class Node:
         armed = {"VAGUS_FAILPOINT": failpoint} if failpoint else {}
         with self._file.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(VAGUS, "run", "--config", self.config),
+                *(self._program, "run", "--config", self.config),
                 env=environment(armed | env),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,

@@ -2,10 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,9 +15,10 @@ from vagus.adapters.base import Cursor, Requested
 from vagus.adapters.evm.wallet import Wallet
 from vagus.agents import AgentRegistry, Policy
 from vagus.compute.backends.openai import ModelConfig, OpenAIBackend, OpenAIConfig
-from vagus.daemon import pipeline as pipeline_module
+from vagus.daemon import pauses as pauses_module
 from vagus.daemon.committee import SoleSigner
 from vagus.daemon.execute import Executor
+from vagus.daemon.health import Health
 from vagus.daemon.journal import Journal
 from vagus.daemon.network import Network
 from vagus.daemon.pipeline import Pipeline
@@ -44,8 +44,12 @@ class Node:
     a: ScriptedChain
     b: ScriptedChain
     journal: Journal = field(init=False)
+    network: Network = field(init=False)
     pipeline: Pipeline = field(init=False)
     asked: int = 0
+    agents: Mapping[str, Mapping[str, object]] = field(default_factory=lambda: {"chat@1": {}})
+    policy: Policy = field(default_factory=Policy)
+    others: Sequence[OpenAIConfig] = ()
 
     @contextlib.asynccontextmanager
     async def start(self) -> AsyncIterator[None]:
@@ -59,16 +63,23 @@ class Node:
         )
         async with (
             SqliteJournal(self.folder / "journal.sqlite") as self.journal,
-            OpenAIBackend(model) as backend,
+            contextlib.AsyncExitStack() as stack,
         ):
-            agents = AgentRegistry({"chat@1": {}})
+            backends = [
+                await stack.enter_async_context(OpenAIBackend(each))
+                for each in (model, *self.others)
+            ]
+            agents = AgentRegistry(self.agents)
+            self.network = Network(chains, self.journal)
             self.pipeline = Pipeline(
                 journal=self.journal,
-                network=Network(chains),
-                executor=Executor(agents, [backend], Policy(), roster, committee.address),
+                network=self.network,
+                executor=Executor(agents, backends, self.policy, roster, committee.address),
                 committee=committee,
-                sender=Sender(self.journal),
+                sender=Sender(self.journal, self.network),
                 roster=roster,
+                health=Health(self.journal, self.network.faults),
+                pauses=pauses_module.Pauses(),
             )
             yield
 
@@ -117,7 +128,7 @@ class Pauses(list[float]):
 
     then: Callable[[], None] | None = None
 
-    async def sleep(self, seconds: float) -> None:
+    async def sleep(self, _intent_id: bytes, seconds: float) -> None:
         self.append(seconds)
         if self.then is not None:
             self.then()
@@ -126,7 +137,7 @@ class Pauses(list[float]):
 
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> Pauses:
     pauses = Pauses()
-    monkeypatch.setattr(pipeline_module, "asyncio", SimpleNamespace(sleep=pauses.sleep))
+    monkeypatch.setattr(pauses_module.Pauses, "sleep", pauses.sleep)
     return pauses
 
 

@@ -46,6 +46,7 @@ __all__ = [
     "Rejected",
     "Requested",
     "Step",
+    "Tally",
     "TxStage",
 ]
 
@@ -107,6 +108,18 @@ class Endpoint:
     latest: Block | None
     final: Block | None
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What one endpoint did since its adapter was made: calls it was sent, those it failed.
+
+    `disagreements` is how often it said something else than a quorum of endpoints did.
+    """
+
+    requests: int
+    failures: int
+    disagreements: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +375,10 @@ class ChainAdapter(abc.ABC):
     @abc.abstractmethod
     async def endpoints(self) -> tuple[Endpoint, ...]:
         """Ask each endpoint by itself, at once: its chain, its heads, how long it took. Never raises."""
+
+    def tallies(self) -> dict[str, Tally]:
+        """Return what each endpoint did, by its name; nothing where an adapter does not count."""
+        return {}
 
     # What is asked on this chain
 

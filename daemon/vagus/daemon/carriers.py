@@ -11,7 +11,9 @@ import structlog
 from vagus.daemon.records import IntentRecord, Stage
 
 if TYPE_CHECKING:
+    from vagus.daemon.journal import Journal
     from vagus.daemon.metrics import Metrics
+    from vagus.daemon.network import Network
     from vagus.daemon.pipeline import Pipeline
 
 __all__ = ["Carriers"]
@@ -33,22 +35,54 @@ class Carriers:
         self._metrics = metrics
         self._room = asyncio.Semaphore(MAX_CARRIED)
         self._carried: dict[asyncio.Task[None], IntentRecord] = {}
+        self._ids: set[bytes] = set()
+        self._draining = False
 
     async def take(self, record: IntentRecord) -> None:
-        """Carry an intent in a task of its own, once there is room."""
+        """Carry an intent in a task of its own, once there is room; not twice, nor in a drain."""
         await self._room.acquire()
+        if self._draining or record.id in self._ids:
+            self._room.release()
+            return
         task = self._group.create_task(
             self._pipeline.carry(record), name=f"intent 0x{record.id.hex()}"
         )
         self._carried[task] = record
+        self._ids.add(record.id)
         task.add_done_callback(self._done)
+
+    async def take_up(self, chain: str, journal: Journal, network: Network) -> None:
+        """Carry what the journal has unfinished from or to a chain, where nothing else stops it."""
+        for known in await journal.unfinished():
+            intent = known.intent
+            if (
+                network.touches(chain, known.origin, intent.dest_hub)
+                and network.serves(known.origin, intent.dest_hub)
+                and known.id not in self._ids
+            ):
+                # Read again: a watcher may have handed it on, and it may have moved, since.
+                record = await journal.intent(known.id)
+                if record is not None and not record.stage.ended:
+                    await self.take(record)
+
+    async def park(self, chain: str, network: Network) -> None:
+        """End the tasks of all intents from or to a chain; they wait in the journal."""
+        parked = {
+            task
+            for task, record in self._carried.items()
+            if network.touches(chain, record.origin, record.intent.dest_hub)
+        }
+        for task in parked:
+            task.cancel()
+        if parked:
+            await asyncio.wait(parked)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         record = self._carried.pop(task)
+        self._ids.discard(record.id)
         self._room.release()
         if record.stage.ended:
-            end = record.stage if record.status is None else record.status
-            self._metrics.ended.labels(end.name.lower()).inc()
+            self._metrics.ended(record)
 
     async def drain(self) -> None:
         """End all tasks: all but those with a model at work at once, these after a grace.
@@ -56,6 +90,7 @@ class Carriers:
         Every stage is journalled before its effect, so that nothing is lost where a task is cut.
         """
         began = time.monotonic()
+        self._draining = True
         working = {task for task, record in self._carried.items() if record.stage == Stage.ROUTED}
         for task in self._carried.keys() - working:
             task.cancel()
@@ -67,6 +102,8 @@ class Carriers:
                     working.discard(task)
             working &= self._carried.keys()
         for task in working:
-            log.warning("cut off", task=task.get_name(), stage="routed")
+            record = self._carried[task]
+            intent, chain = "0x" + record.id.hex(), record.origin.rpartition(":")[0]
+            log.warning("cut off", intent=intent, chain=chain, stage="routed")
             task.cancel()
         log.info("drained", seconds=round(time.monotonic() - began, 1))

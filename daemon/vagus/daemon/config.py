@@ -8,6 +8,7 @@ Secrets are never in the file: it names keystores and the files that hold their 
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -44,6 +45,7 @@ __all__ = [
     "LogConfig",
     "Settings",
     "SignerConfig",
+    "adapter_of",
     "backends_of",
     "load",
 ]
@@ -53,7 +55,8 @@ T = TypeVar("T")
 log = structlog.get_logger("vagus.config")
 
 _BRANCH = re.compile(r"[\[\]]|^constrained-|^(str|int|float|bool)$")
-_PATHS = {"keystore", "password_file", "api_key_file", "model_path"}
+_CREDENTIALS = "${CREDENTIALS_DIRECTORY}/"
+_PATHS = {"keystore", "password_file", "api_key_file", "model_path", "tokens_file"}
 
 
 class ConfigError(VagusError):
@@ -71,17 +74,22 @@ class _Section(BaseModel):
 
 
 class HttpConfig(_Section):
-    """Where the node answers over HTTP; it only ever reads, so loopback needs no token."""
+    """Where the node answers over HTTP, and to whom: reading is public, writing needs a token.
+
+    hosts: names under which browsers and scrapers may ask for it, beside addresses and `host`.
+    """
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 9464
+    hosts: tuple[str, ...] = ()
+    tokens_file: Path | None = None
 
 
 class LogConfig(_Section):
-    """How the node logs: `auto` is JSON where stderr is no terminal."""
+    """How the node logs: `auto` is journald where stderr is the journal, console on a terminal, else JSON."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["auto", "json", "console"] = "auto"
+    format: Literal["auto", "json", "console", "journald"] = "auto"
 
 
 class SignerConfig(_Section):
@@ -117,9 +125,13 @@ class Settings(BaseSettings):
         if twice := sorted({each for each in ids if ids.count(each) > 1}):
             raise ConfigError([f"{self.file}: chains: {', '.join(twice)} is there more than once"])
         return [
-            _plugin(f"{self.file}: chains.{at}", _adapter, table)
-            for at, table in enumerate(self.chains)
+            adapter_of(table, f"{self.file}: chains.{at}") for at, table in enumerate(self.chains)
         ]
+
+    def adapter(self, chain: str) -> ChainAdapter:
+        """Return a new adapter of one of the chains, not entered yet. Raises ConfigError."""
+        at, table = next(each for each in enumerate(self.chains) if each[1].get("id") == chain)
+        return adapter_of(table, f"{self.file}: chains.{at}")
 
     def agent_registry(self) -> AgentRegistry:
         """Return the agents that are served. Raises ConfigError for a wrong table.
@@ -154,6 +166,11 @@ class Settings(BaseSettings):
         Raises ConfigError and FetchError.
         """
         return backends_of(self.backends, f"{self.file}: ")
+
+
+def adapter_of(table: dict[str, Any], where: str) -> ChainAdapter:
+    """Return the adapter of a `[[chains]]` table; `where` is its place. Raises ConfigError."""
+    return _plugin(where, _adapter, table)
 
 
 def backends_of(tables: Sequence[dict[str, Any]], where: str = "") -> list[Backend]:
@@ -202,6 +219,7 @@ def load(path: Path) -> Settings:
     return settings.model_copy(
         update={
             "data": base / settings.data.expanduser(),
+            "http": HttpConfig.model_validate(_anchor(settings.http.model_dump(), base)),
             "signer": SignerConfig.model_validate(_anchor(settings.signer.model_dump(), base)),
             "chains": tuple(_anchor(table, base) for table in settings.chains),
             "backends": tuple(_anchor(table, base) for table in settings.backends),
@@ -211,9 +229,24 @@ def load(path: Path) -> Settings:
 
 def _anchor(table: dict[str, Any], base: Path) -> dict[str, Any]:
     return {
-        key: base / Path(value).expanduser() if key in _PATHS and value is not None else value
+        key: _path(str(value), base) if key in _PATHS and value is not None else value
         for key, value in table.items()
     }
+
+
+def _path(text: str, base: Path) -> Path:
+    """Return a path of the config: from its folder, from home, or from systemd's credentials."""
+    if not text.startswith(_CREDENTIALS):
+        return base / Path(text).expanduser()
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not folder:
+        raise ConfigError(
+            [
+                f"{text}: CREDENTIALS_DIRECTORY is not set; systemd sets it for the unit, and by "
+                "hand it is the folder that the credentials are loaded from"
+            ]
+        )
+    return Path(folder) / text.removeprefix(_CREDENTIALS)
 
 
 def _adapter(table: dict[str, Any]) -> tuple[type[ChainAdapter], type[BaseModel]]:

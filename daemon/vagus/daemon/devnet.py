@@ -98,7 +98,7 @@ async def devnet(folder: Path, say: Callable[[str], None]) -> AsyncIterator[Devn
             deployer = Wallet(_key(DEV_KEYS[0]))
             hub = await deploy_hub(anvil.rpc, deployer, parameters)
             chains.append(DevChain(anvil, f"eip155:{chain_id}", hub.account, DEV_KEYS[1]))
-        choices = [ChainChoice(c.caip2, c.hub, c.anvil.rpc, c.anvil.ws) for c in chains]
+        choices = [ChainChoice(c.caip2, c.hub, (c.anvil.rpc,), c.anvil.ws) for c in chains]
         port = _free_port()
         config = write_config(keys, "devnet", choices, port)
         account = keys.account.rjust(32, b"\0")

@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import structlog
+
 from vagus.agents import Budget, Context, Route, admit, evidence, execute, routes_for
 from vagus.protocol import (
     EMPTY_HASH,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from vagus.protocol import FeeFormula
 
 __all__ = ["Executor", "Outcome", "refused"]
+
+log = structlog.get_logger("vagus.agents")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,7 @@ class Executor:
             route=route,
             deadline=asyncio.get_running_loop().time() + seconds - agent.manifest.margin,
             budget=Budget(spend=spend),
+            log=log.bind(chain=record.origin.rpartition(":")[0]),
         )
         output = await execute(agent, ctx, record.payload)
         proof = evidence.build(

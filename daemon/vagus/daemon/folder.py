@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import json
 import secrets
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vagus.adapters.evm.keystore import (
     SCRYPT_N,
@@ -22,9 +23,10 @@ from vagus.adapters.evm.keystore import (
     read_password,
     write_secret,
 )
-from vagus.daemon.config import ConfigError, load
+from vagus.daemon.config import ConfigError, adapter_of, load
+from vagus.daemon.profiles import LEAST_ENDPOINTS, PROFILES
 from vagus.daemon.roster import Member, Roster
-from vagus.protocol import address_of, caip2
+from vagus.protocol import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,32 +50,64 @@ class ChainChoice:
 
     id: str
     hub: str
-    rpc: str
+    rpc: tuple[str, ...]
     ws: str | None = None
 
     @classmethod
     def parse(cls, text: str) -> ChainChoice:
-        """Read `id=…,hub=…,rpc=…[,ws=…]`. Raises ConfigError."""
-        parts: dict[str, str] = {}
+        """Read `id=…,hub=…,rpc=…[,rpc=…][,ws=…]`. Raises ConfigError, which shows no endpoint."""
+        parts: dict[str, list[str]] = {}
         for part in text.split(","):
             key, _, value = part.partition("=")
-            parts[key.strip()] = value.strip()
+            parts.setdefault(key.strip(), []).append(value.strip())
         unknown = sorted(parts.keys() - {"id", "hub", "rpc", "ws"})
         missing = sorted({"id", "hub", "rpc"} - parts.keys())
-        if unknown or missing:
+        twice = sorted(key for key in parts.keys() - {"rpc"} if len(parts[key]) > 1)
+        for word, keys in (("unknown", unknown), ("missing", missing), ("more than once", twice)):
+            if keys:
+                wanted = "give id=…,hub=…,rpc=…[,rpc=…][,ws=…]"
+                shown = ", ".join(key if key.isidentifier() else "a part without =" for key in keys)
+                raise ConfigError([f"--chain: {word}: {shown}; {wanted}"])
+        return cls(parts["id"][0], parts["hub"][0], tuple(parts["rpc"]), parts.get("ws", [None])[0])
+
+    def check(self, profile: str) -> None:
+        """Raise ConfigError for what the chain's adapter, or the profile, would refuse."""
+        where = f"chain {self.id}"
+        adapter = adapter_of(self._table(), where)
+        least, (_, given) = LEAST_ENDPOINTS[profile], adapter.quorum
+        if given < least:
             raise ConfigError(
                 [
-                    f"--chain {text}: {'unknown' if unknown else 'missing'} "
-                    f"{', '.join(unknown or missing)}; give id=…,hub=…,rpc=…[,ws=…]"
+                    f"{where}: profile {profile} wants {least} endpoints, of different operators: "
+                    f"give rpc={'…,rpc='.join([''] * least)}… and not {given}"
                 ]
             )
-        return cls(parts["id"], parts["hub"], parts["rpc"], parts.get("ws"))
 
-    def __post_init__(self) -> None:
-        try:
-            caip2(self.id)
-        except ValueError as error:
-            raise ConfigError([f"chain {self.id}: {error}"]) from None
+    def _table(self) -> dict[str, Any]:
+        table: dict[str, Any] = {"id": self.id, "hub": self.hub}
+        table["rpc"] = self.rpc[0] if len(self.rpc) == 1 else list(self.rpc)
+        return table | ({"ws": self.ws} if self.ws else {})
+
+    def toml(self, profile: str) -> str:
+        """Return the chain's table, as it is written to vagus.toml."""
+        if len(self.rpc) == 1:
+            rpc = f"rpc = {_quoted(self.rpc[0])}\n"
+        else:
+            agreeing = len(self.rpc) // 2 + 1
+            lines = "".join(f"  {_quoted(each)},\n" for each in self.rpc)
+            rpc = f"rpc = [\n{lines}]\n"
+            rpc += (
+                f"quorum = {agreeing}             # so many must agree before anything is signed\n"
+            )
+        wake = f"ws = {_quoted(self.ws)}   # only wakes the reader\n" if self.ws else ""
+        finality = _FINALITY_MAINNET if profile == "mainnet" else _FINALITY
+        return f"""
+[[chains]]
+id = {_quoted(self.id)}
+hub = {_quoted(self.hub)}
+{rpc}{wake}{finality}keystore = "keys/account.json"
+password_file = "keys/password"
+"""
 
 
 @dataclass(frozen=True)
@@ -121,13 +155,17 @@ def write_config(
         raise ConfigError([f"{path} exists: edit it, or remove it to begin again"])
     roster = sole_roster(folder, [chain.id for chain in chains])
     (member,) = roster.members
-    text = _HEAD.format(profile=profile, port=port, signer=member.signer)
+    means = "\n".join(
+        textwrap.wrap(PROFILES[profile], 98, initial_indent="# ", subsequent_indent="# ")
+    )
+    head = {"profile": profile, "means": means, "password": _PASSWORD[profile]}
+    text = _HEAD.format(**head, port=port, signer=member.signer)
     for chain, address in member.addresses.items():
         text += f'addresses.{_quoted(chain)} = "{address}"\n'
     text += _ALLOWANCE
     for chain, amount in roster.gas_allowance.items():
         text += f'{_quoted(chain)} = "{amount}"\n'
-    text += "".join(_chain(chain) for chain in chains)
+    text += "".join(chain.toml(profile) for chain in chains)
     text += _TAIL
     # What the node would refuse is never left behind under the name that it reads.
     draft = path.with_name("vagus.toml.draft")
@@ -146,15 +184,17 @@ def write_config(
 GAS_ALLOWANCE = 200_000 * 10**9
 
 _HEAD = """\
-# A vagus node. Keys are files beside this one; nothing in here is secret.
+# A vagus node. Keys are files beside this one. An endpoint's URL may hold an API key: keep mode 0600.
 # Any value can be set from outside: VAGUS_HTTP__PORT=9464.
 
-profile = "{profile}"   # devnet, testnet or mainnet
+{means}
+profile = "{profile}"   # devnet, testnet or mainnet: docs/config.md has what each refuses
 data = "data"        # the journal; one node a folder
 
 [http]
-host = "127.0.0.1"   # /healthz /readyz /metrics /v1/intents /v1/evidence
+host = "127.0.0.1"   # a page at /, and /readyz /metrics /v1/…: docs/http.md
 port = {port}
+# tokens_file = "tokens.json"   # `vagus tokens new` fills it: who may change something over HTTP
 
 [log]
 level = "info"
@@ -163,7 +203,7 @@ format = "auto"      # JSON where stderr is no terminal
 # The committee key. It signs answers and settlements, and holds no coins.
 [signer]
 keystore = "keys/signer.json"
-password_file = "keys/password"
+{password}password_file = "keys/password"
 
 # Who signs, and where each member is paid and delivers from. All members have the same roster.
 [[committee.members]]
@@ -183,17 +223,14 @@ def _quoted(text: str) -> str:
     return json.dumps(text)
 
 
-def _chain(chain: ChainChoice) -> str:
-    wake = f"ws = {_quoted(chain.ws)}   # only wakes the reader\n" if chain.ws else ""
-    return f"""
-[[chains]]
-id = {_quoted(chain.id)}
-hub = {_quoted(chain.hub)}
-rpc = {_quoted(chain.rpc)}
-{wake}finality = "finalized"   # or "safe", or a number of confirmations
-keystore = "keys/account.json"
-password_file = "keys/password"
+_FINALITY = 'finality = "finalized"   # or "safe", or a number of confirmations\n'
+_FINALITY_MAINNET = """\
+finality = "finalized"   # less is refused, unless finality_reason says why it is enough here
 """
+_MOVE = """\
+# Whoever copies this folder has keystore and password: move the password elsewhere (SECURITY.md).
+"""
+_PASSWORD = {"devnet": "", "testnet": "", "mainnet": _MOVE}
 
 
 _TAIL = """
@@ -209,9 +246,12 @@ kind = "local"
 # api_key_file = "keys/gpu-api-key"
 # models = [{ name = "llama-3.1-8b" }]
 
-# Which agents answer, each with its own options.
+# Which agents answer, each with its own options. `vagus agents list` shows what is installed.
 [agents."chat@1"]
 max_tokens = 64
+[agents."choose@1"]
+[agents."number@1"]
+[agents."extract@1"]
 
 # What this operator accepts; an empty policy accepts all that pays.
 [policy]

@@ -2,7 +2,7 @@
 
 Every write returns once it is durable: an effect may follow, and not before. Writes are durable in
 the order in which they were called, whoever awaits them. A write that cannot be made durable (a
-full disk) raises `Retry` and changed nothing.
+full disk) raises `Retry` and changed nothing. What is damaged raises `DamagedError`, from then on.
 """
 
 from __future__ import annotations
@@ -11,15 +11,22 @@ import abc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from vagus.daemon.records import IntentRecord, Kind, Stage, TxRecord
+from vagus.daemon.records import Halted, IntentRecord, Kind, Stage, TxRecord
+from vagus.protocol import VagusError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from types import TracebackType
 
     from vagus.adapters.base import Built, Cursor, Requested, Step
 
-__all__ = ["Journal", "Transition"]
+__all__ = ["Commit", "DamagedError", "Entry", "Journal", "Transition"]
+
+
+class DamagedError(VagusError):
+    """The journal cannot be trusted any more: the node ends, and signs nothing by what it says."""
+
+    exit_code = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +38,37 @@ class Transition:
     note: str
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the whole journal's history: which intent came to which stage.
+
+    `key` grows with each line and names it for ever. `before` is the stage that the intent left, and
+    `since` when it had come there, None where there is none; `record` is the intent as it is now,
+    further perhaps.
+    """
+
+    key: int
+    stage: Stage
+    at: float
+    note: str
+    before: Stage | None
+    since: float | None
+    record: IntentRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A write to the disk: the seconds it took, and how many of its writes failed."""
+
+    seconds: float
+    failed: int
+
+
 class Journal(abc.ABC):
     """Where a node keeps intents, transactions, lanes, cursors and evidence."""
+
+    fault: str | None = None
+    """Why the newest write was not made durable, None where it was. While it stands, sign nothing."""
 
     @abc.abstractmethod
     async def __aenter__(self) -> Self:
@@ -47,6 +83,17 @@ class Journal(abc.ABC):
     ) -> None:
         """Make durable what was called, then close."""
 
+    @abc.abstractmethod
+    def on_commit(self, listener: Callable[[Commit], None]) -> None:
+        """Call a listener on the event loop after each commit; it must return at once."""
+
+    @abc.abstractmethod
+    async def probe(self) -> None:
+        """Return where a write would be made durable now, and clear `fault`; raise as a write does.
+
+        It goes the way of a write, so that one which does not return shows a writer that hangs.
+        """
+
     # Writes
 
     @abc.abstractmethod
@@ -56,8 +103,18 @@ class Journal(abc.ABC):
         """Record intents of a hub (CAIP-10) as OBSERVED, and with them how far the hub was read.
 
         A known intent stays as it is. With a cursor, the reading was final: what it found may be
-        carried, and is returned where no earlier final reading found it; what was seen before at a
-        height it covers, and is not in it, is ORPHANED until a later final reading finds it.
+        carried, and is returned, as the journal has it, where no earlier final reading found it and
+        it has not ended; what was seen before at a height it covers, and is not in it, is ORPHANED
+        until a later final reading finds it. Found again, an orphan that has an outcome keeps it,
+        for good, and goes on at EXECUTED.
+        """
+
+    @abc.abstractmethod
+    def fence(self, hub: str, next_seq: int) -> Awaitable[None]:
+        """Say, once after a restore, that a hub's intents before `next_seq` were there before it.
+
+        The lost journal may have decided them. `observe` leaves those to their refund that this one
+        has no outcome of.
         """
 
     @abc.abstractmethod
@@ -100,7 +157,29 @@ class Journal(abc.ABC):
     def follow(self, tx: TxRecord, step: Step) -> Awaitable[None]:
         """Record what became of a transaction."""
 
+    @abc.abstractmethod
+    def halt(self, chain: str, reason: str) -> Awaitable[Halted]:
+        """Record that a chain is halted, and return why: of several reasons the first stands."""
+
+    @abc.abstractmethod
+    def resume(self, chain: str) -> Awaitable[Halted | None]:
+        """Take back a chain's halt and return it; None where there is none, and nothing changes.
+
+        What the journal believed of the chain is to be looked at again, since its final blocks may
+        have been replaced: its hub is read from its deployment on, and its intents are carried once
+        they are found there (else ORPHANED); its lanes begin where the chain stands; intents whose
+        transactions are among the chain's newest go back to the stage that follows them.
+        """
+
     # Reads
+
+    @abc.abstractmethod
+    def unfenced(self, hub: str) -> bool:
+        """Whether this journal was restored from a backup and the hub has no `fence` since."""
+
+    @abc.abstractmethod
+    async def halts(self) -> list[Halted]:
+        """Return the chains that are halted, the first first."""
 
     @abc.abstractmethod
     async def cursor(self, hub: str) -> Cursor | None:
@@ -133,6 +212,31 @@ class Journal(abc.ABC):
     @abc.abstractmethod
     async def history(self, intent_id: bytes) -> list[Transition]:
         """Return an intent's transitions in their order."""
+
+    @abc.abstractmethod
+    async def newest_key(self) -> int:
+        """Return the key of the newest line of the history, 0 where there is none."""
+
+    @abc.abstractmethod
+    async def history_after(self, key: int, limit: int) -> list[Entry]:
+        """Return the first `limit` lines of the history behind a key, in their order."""
+
+    @abc.abstractmethod
+    async def stage_seconds(
+        self, after: int, until: int, edges: Sequence[float]
+    ) -> list[tuple[Stage, int, int, float]]:
+        """Sum up how long intents stood at the stages that they left by the lines after < key <= until.
+
+        For each stage and number of `edges` that they passed: how many intents, and their seconds.
+        """
+
+    @abc.abstractmethod
+    async def waiting_since(self) -> dict[Stage, float]:
+        """Return, by stage, when the intent came to it that has stood there longest and not ended."""
+
+    @abc.abstractmethod
+    async def size(self) -> int:
+        """Return the bytes that the journal has on disk."""
 
     @abc.abstractmethod
     async def evidence(self, digest: bytes) -> bytes | None:

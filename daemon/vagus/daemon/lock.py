@@ -7,15 +7,15 @@ import fcntl
 import os
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vagus.protocol import VagusError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-__all__ = ["DataInUseError", "data_folder", "end_owner"]
+__all__ = ["DataInUseError", "data_folder", "end_owner", "holder"]
 
 _END_SECONDS = 20.0
 
@@ -28,9 +28,18 @@ class DataInUseError(VagusError):
 
 @contextlib.contextmanager
 def data_folder(path: Path) -> Iterator[Path]:
-    """Make the folder where it is missing (0700) and hold it. Raises DataInUseError."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Make the folder where it is missing (0700) and hold it.
+
+    Raises DataInUseError, and VagusError for a folder that cannot be written.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise VagusError(
+            f"{path} cannot be written ({error.strerror}): the journal is kept there, so mount it "
+            "for writing and let this user own it, or set another `data` folder"
+        ) from None
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -44,6 +53,21 @@ def data_folder(path: Path) -> Iterator[Path]:
         yield path
     finally:
         os.close(handle)
+
+
+def holder(path: Path) -> int | None:
+    """Return the process that holds a folder; None: nobody does. Takes no lock, and writes nothing."""
+    try:
+        inode = (path / "lock").stat().st_ino
+        process = (path / "lock").read_text(errors="replace").strip()
+    except FileNotFoundError:
+        return None
+    # proc(5): number, kind, advisory, mode, process, device:device:inode, and the range.
+    for line in Path("/proc/locks").read_text().splitlines():
+        _, kind, _, _, owner, place, *_ = line.replace("->", "").split()
+        if kind == "FLOCK" and owner == process and place.rpartition(":")[2] == str(inode):
+            return int(process)
+    return None
 
 
 def end_owner(path: Path) -> bool:

@@ -7,7 +7,6 @@ crash in between lost is done again, except a transaction, which was journalled 
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +15,7 @@ import structlog
 from vagus.adapters.base import CallbackState, Delivery, IntentState, Rejected
 from vagus.daemon.execute import Outcome, label, refused
 from vagus.daemon.failpoints import failpoint
+from vagus.daemon.journal import DamagedError
 from vagus.daemon.network import heads_of
 from vagus.daemon.records import IntentRecord, Kind, Stage
 from vagus.protocol import (
@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from vagus.adapters.base import ChainAdapter
     from vagus.daemon.committee import SoleSigner
     from vagus.daemon.execute import Executor
+    from vagus.daemon.health import Health
     from vagus.daemon.journal import Journal
     from vagus.daemon.network import Network
+    from vagus.daemon.pauses import Pauses
     from vagus.daemon.roster import Roster
     from vagus.daemon.sending import Sender
     from vagus.protocol import Payout
@@ -64,6 +66,8 @@ class Pipeline:
         committee: SoleSigner,
         sender: Sender,
         roster: Roster,
+        health: Health,
+        pauses: Pauses,
     ) -> None:
         self._journal = journal
         self._network = network
@@ -71,13 +75,20 @@ class Pipeline:
         self._committee = committee
         self._sender = sender
         self._roster = roster
+        self._health = health
+        self._pauses = pauses
 
     async def carry(self, record: IntentRecord) -> None:
-        """Take an intent to its end. Acts on the class of an error; returns on a `Halt`."""
+        """Take an intent to its end. Acts on the class of an error.
+
+        Returns on a `Halt`, once it is durable: the intent waits in the journal.
+        """
         attempt = 0
         while not record.stage.ended:
             stage = record.stage
             try:
+                self._network.by_hub(record.origin)
+                await self._health.require()
                 await self._STEPS[stage](self, record)
                 attempt = 0
             except Retry as error:
@@ -85,19 +96,22 @@ class Pipeline:
                 pause = min(error.after * 2 ** min(attempt - 1, 5), MAX_BACKOFF)
                 if attempt in {1, 10, 100}:
                     _log(record).warning("waiting", reason=error.reason, pause=round(pause, 1))
-                await asyncio.sleep(pause)
+                await self._pauses.sleep(record.id, pause)
             except Halt as error:
-                _log(record).error("halted", chain=error.chain, reason=error.reason)
+                await self._network.halt(error)
+                _log(record).warning("waiting for its chain", chain=error.chain)
                 return
             except Refuse as error:
                 # Refusals end in an outcome before EXECUTED; after it one can only mean the config.
                 _log(record).error(
                     "stuck: the config forbids what was decided", reason=error.reason
                 )
-                await asyncio.sleep(STUCK)
+                await self._pauses.sleep(record.id, STUCK)
+            except DamagedError:
+                raise  # the node ends: what the journal says cannot be trusted
             except Exception:  # noqa: BLE001 - a defect in one intent must not end the others
                 _log(record).exception("stuck: a defect of this node")
-                await asyncio.sleep(STUCK)
+                await self._pauses.sleep(record.id, STUCK)
         _log(record).info("ended", reason=record.reason or None)
 
     async def _observed(self, record: IntentRecord) -> None:
@@ -140,10 +154,13 @@ class Pipeline:
         # Read before the run: a chain that falls silent meanwhile must not cost the answer. The
         # epoch is looked at again before it is signed.
         state = await self._network.state(dest)
-        if record.status == Status.REFUSED:
-            outcome = refused(record, Status.REFUSED, record.reason)
-        else:
-            outcome = await self._run(record, dest)
+        if record.outcome is None:
+            if record.status == Status.REFUSED:
+                record.outcome = refused(record, Status.REFUSED, record.reason)
+            else:
+                record.outcome = await self._run(record, dest)
+        # Kept until it is journalled: a full disk must not cost a second answer.
+        outcome = record.outcome
         attestation = Attestation(
             intent_id=record.id,
             origin_hub=record.intent.origin_hub,
@@ -166,6 +183,7 @@ class Pipeline:
             cost=outcome.cost,
             attestation=attestation,
         )
+        record.outcome = None
         failpoint("executed")
 
     async def _run(self, record: IntentRecord, dest: ChainAdapter) -> Outcome:
@@ -188,6 +206,7 @@ class Pipeline:
         attestation = _attestation(record)
         if attestation.epoch != current.epoch:
             attestation = changes["attestation"] = replace(attestation, epoch=current.epoch)
+        self._network.by_hub(record.origin)  # a chain that halted meanwhile
         changes["signatures"] = await self._committee.sign(attestation, dest.hub_id, current)
         await self._journal.move(record, Stage.ATTESTED, **changes)
         failpoint("attested")
@@ -244,7 +263,8 @@ class Pipeline:
             Stage.CONFIRMED,
             note="the callback failed" if failed else "",
             callback_failed=failed,
-            payouts=self._payouts(record, dest, delivery),
+            # What a receipt was signed over stays, should the roster have changed since.
+            payouts=record.payouts if record.receipt else self._payouts(record, dest, delivery),
         )
         failpoint("confirmed")
 
@@ -308,6 +328,10 @@ class Pipeline:
             await self._confirmed(record)
 
     async def _close(self, record: IntentRecord, state: IntentState) -> None:
+        if state == IntentState.SETTLED and record.receipt is not None:
+            # Looked at again after a halt: this node's own receipt has settled it.
+            await self._journal.move(record, Stage.SETTLED)
+            return
         reason = f"{state.name.lower()} by someone else"
         await self._journal.move(record, Stage.CLOSED, note=reason, reason=reason)
 
@@ -354,6 +378,8 @@ def _attestation(record: IntentRecord) -> Attestation:
 
 def _log(record: IntentRecord) -> structlog.typing.FilteringBoundLogger:
     bound: structlog.typing.FilteringBoundLogger = log.bind(
-        intent="0x" + record.id.hex(), stage=record.stage.name.lower()
+        intent="0x" + record.id.hex(),
+        chain=record.origin.rpartition(":")[0],
+        stage=record.stage.name.lower(),
     )
     return bound

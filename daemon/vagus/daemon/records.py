@@ -11,8 +11,9 @@ from vagus.protocol import Attestation, Intent, Payout, Receipt, Status
 
 if TYPE_CHECKING:
     from vagus.agents import Route
+    from vagus.daemon.execute import Outcome
 
-__all__ = ["IntentRecord", "Kind", "Stage", "TxRecord"]
+__all__ = ["Halted", "IntentRecord", "Kind", "Stage", "TxRecord"]
 
 
 class Stage(enum.IntEnum):
@@ -56,8 +57,8 @@ class Kind(enum.StrEnum):
 class IntentRecord:
     """One intent as the journal has it. What a stage has not reached yet is None or empty.
 
-    `route` and `tx` are what this process chose and sent: after a restart they are None, and found
-    again. `origin` is the CAIP-10 of the hub it was asked on; `seen_at` and `updated_at` are the node's
+    `route`, `outcome` and `tx` are what this process chose, has not journalled yet, and sent: after
+    a restart they are None, and found again. `origin` is the CAIP-10 of the hub it was asked on; `seen_at` and `updated_at` are the node's
     clock in seconds, for people: no decision reads them.
     """
 
@@ -82,6 +83,7 @@ class IntentRecord:
     payouts: tuple[Payout, ...] = ()
     receipt: Receipt | None = None
     route: Route | None = None
+    outcome: Outcome | None = None
     tx: TxRecord | None = None
 
 
@@ -96,3 +98,12 @@ class TxRecord:
     stage: TxStage
     tx_id: str
     state: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """A chain (CAIP-2) that nothing is done on until a person resumes it; `at` is the node's clock."""
+
+    chain: str
+    reason: str
+    at: float

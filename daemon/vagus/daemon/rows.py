@@ -17,9 +17,17 @@ from vagus.protocol import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["INTENT_COLUMNS", "SCHEMA", "SCHEMA_VERSION", "decode_intent", "encode_change"]
+__all__ = [
+    "INTENTS",
+    "INTENT_COLUMNS",
+    "LEAVE",
+    "SCHEMA",
+    "SCHEMA_VERSION",
+    "decode_intent",
+    "encode_change",
+]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # The history is written by triggers, so that no move is without its line; `note` is the newest one's.
 # `final` is 1 once the intent was read in a final block: only then is it carried. Lines and
@@ -60,7 +68,16 @@ CREATE TABLE cursors(
   hub TEXT PRIMARY KEY, next_seq INTEGER NOT NULL, height INTEGER NOT NULL, hash BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE evidence(hash BLOB PRIMARY KEY, document BLOB NOT NULL, at REAL NOT NULL);
+CREATE TABLE halts(chain TEXT PRIMARY KEY, reason TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE restores(at REAL NOT NULL);
+CREATE TABLE fences(hub TEXT PRIMARY KEY, next_seq INTEGER NOT NULL) WITHOUT ROWID;
 """
+
+# Leaves intents to their refund that a lost journal may have decided; a WHERE follows.
+LEAVE = (
+    "UPDATE intents SET stage=11, updated_at=?, note='restored without its outcome', reason='asked "
+    "before the journal was restored from a backup, which has no outcome of it: left to its refund'"
+)
 
 INTENT_COLUMNS = (
     "id",
@@ -84,6 +101,8 @@ INTENT_COLUMNS = (
     "payouts",
     "receipt",
 )
+
+INTENTS = f"SELECT {', '.join(INTENT_COLUMNS)} FROM intents"  # noqa: S608 - our own column names
 
 _SIGNATURE = 65
 _PAYOUT = 64

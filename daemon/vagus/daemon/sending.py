@@ -10,6 +10,7 @@ from vagus.daemon.failpoints import failpoint
 if TYPE_CHECKING:
     from vagus.adapters.base import Call, ChainAdapter, Estimate
     from vagus.daemon.journal import Journal
+    from vagus.daemon.network import Network
     from vagus.daemon.records import IntentRecord, Kind, Stage, TxRecord
 
 __all__ = ["Sender"]
@@ -18,11 +19,14 @@ __all__ = ["Sender"]
 class Sender:
     """The lanes of a node: for each chain and account one sequence of nonces."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, network: Network) -> None:
         self._journal = journal
+        self._network = network
         # Each lane as the journal has it once all writes are through, and where the next nonce is.
         self._lanes: dict[str, tuple[bytes | None, bytes]] = {}
         self._opening = asyncio.Lock()
+        self.costs: dict[str, int] = {}
+        """By chain (CAIP-2), what its newest transaction may cost, in the chain's smallest unit."""
 
     async def submit(
         self,
@@ -43,9 +47,11 @@ class Sender:
                 if adapter.lane not in self._lanes:
                     journalled = await self._journal.lane(adapter.lane)
                     self._lanes[adapter.lane] = journalled, await adapter.open_lane(journalled)
+        self._network.by_hub(adapter.hub)  # a chain that halted meanwhile
         # No await from here to the journal's queue: no other build may come between.
         lane, (after, state) = adapter.lane, self._lanes[adapter.lane]
         built = adapter.build(call, estimate, state)
+        self.costs[adapter.chain] = estimate.gas * estimate.max_fee
         self._lanes[lane] = built.lane, built.lane
         try:
             return await self._journal.submit(record, to, kind, lane, after, built, **changes)
@@ -72,6 +78,7 @@ class Sender:
             if step.send:
                 failpoint(f"{tx.kind}-built")
                 for raw in step.send:
+                    self._network.by_hub(adapter.hub)  # a chain that halted meanwhile
                     await adapter.broadcast(raw)
                 failpoint(f"{tx.kind}-broadcast")
             await adapter.next_heads(heads)

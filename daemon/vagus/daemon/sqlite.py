@@ -7,8 +7,8 @@ WAL with synchronous FULL: a commit is on disk when it returns. Group commit mak
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import queue
+import shutil
 import sqlite3
 import threading
 import time
@@ -17,16 +17,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from vagus.adapters.base import Cursor, TxStage
-from vagus.daemon.journal import Journal, Transition
-from vagus.daemon.records import IntentRecord, Kind, Stage, TxRecord
-from vagus.daemon.rows import (
-    INTENT_COLUMNS,
-    SCHEMA,
-    SCHEMA_VERSION,
-    decode_intent,
-    encode_change,
-)
-from vagus.protocol import Retry, VagusError
+from vagus.daemon.database import action_of, connect, damaged, open_journal, page_write
+from vagus.daemon.journal import Commit, DamagedError, Entry, Journal, Transition
+from vagus.daemon.observing import HALTS, halt, observe, resume
+from vagus.daemon.records import Halted, IntentRecord, Kind, Stage, TxRecord
+from vagus.daemon.rows import INTENT_COLUMNS, INTENTS, decode_intent, encode_change
+from vagus.protocol import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -40,22 +36,9 @@ __all__ = ["SqliteJournal"]
 T = TypeVar("T")
 
 _GROUP = 512
+# What must be free on the disk, in bytes: the log as it is before it is copied into the file.
+ROOM = 16 << 20
 
-# Answers a row where the intent may be carried from now on: it is new, or known but not final yet.
-_OBSERVE = """
-INSERT INTO intents(id, hub, struct, payload, terms, height, request_tx, stage, seen_at, updated_at,
-  final) VALUES(?,?,?,?,?,?,?,1,?,?,?)
-ON CONFLICT(id) DO UPDATE SET final=1, stage=1, reason='', note='', height=excluded.height,
-  request_tx=excluded.request_tx, updated_at=excluded.updated_at
-WHERE excluded.final=1 AND final=0
-RETURNING 1
-"""
-_ORPHAN = """
-UPDATE intents SET stage=12, updated_at=?, reason='its block left the chain',
-  note='its block left the chain'
-WHERE hub=? AND stage=1 AND final=0 AND height<=?
-"""
-_CURSOR = "INSERT OR REPLACE INTO cursors(hub, next_seq, height, hash) VALUES(?,?,?,?)"
 _LANE_FIRST = "INSERT OR IGNORE INTO lanes(state, lane) VALUES(?,?)"
 _LANE_NEXT = "UPDATE lanes SET state=? WHERE lane=? AND state=?"
 _TX = """
@@ -64,7 +47,6 @@ SELECT key, ?, ?, ?, ?, ?, ? FROM intents WHERE id=?
 """
 _FOLLOW = "UPDATE txs SET stage=?, tx_id=?, state=?, at=? WHERE key=?"
 _EVIDENCE = "INSERT OR IGNORE INTO evidence(hash, document, at) VALUES(?,?,?)"
-_INTENTS = f"SELECT {', '.join(INTENT_COLUMNS)} FROM intents"  # noqa: S608 - our own column names
 _NEWEST_TX = """
 SELECT txs.key, intents.id, kind, lane, txs.stage, tx_id, state
 FROM intents JOIN txs ON txs.intent=intents.key WHERE id=? AND kind=? ORDER BY txs.key DESC LIMIT 1
@@ -75,6 +57,25 @@ WHERE id=? ORDER BY history.key
 """
 
 
+_AFTER = f"""
+SELECT h.key, h.stage, h.at, h.note, p.stage, p.at,
+  {", ".join(f"i.{column}" for column in INTENT_COLUMNS)}
+FROM history h JOIN intents i ON i.key=h.intent LEFT JOIN history p ON p.key=(
+  SELECT q.key FROM history q WHERE q.intent=h.intent AND q.key<h.key ORDER BY q.key DESC LIMIT 1
+) WHERE h.key>? ORDER BY h.key LIMIT ?
+"""  # noqa: S608 - our own column names
+# An intent leaves a stage by the line that says where it is next: its stage is on the line before.
+_STAGE_SECONDS = """
+SELECT stage, edges, COUNT(*), SUM(seconds) FROM (
+  SELECT p.stage AS stage, h.at - p.at AS seconds, ({edges}) AS edges
+  FROM history h JOIN history p ON p.key=(
+    SELECT q.key FROM history q WHERE q.intent=h.intent AND q.key<h.key ORDER BY q.key DESC LIMIT 1
+  ) WHERE h.key>? AND h.key<=?
+) GROUP BY stage, edges
+"""
+_WAITING = "SELECT stage, MIN(updated_at) FROM intents WHERE stage < 9 GROUP BY stage"
+
+
 class SqliteJournal(Journal):
     """A journal in one file, for one process (the daemon locks its data folder)."""
 
@@ -83,12 +84,16 @@ class SqliteJournal(Journal):
         self._queue: queue.SimpleQueue[list[_Write] | None] = queue.SimpleQueue()
         self._gathered: list[_Write] = []
         self._moves: dict[tuple[str, ...], str] = {}
+        self._listeners: list[Callable[[Commit], None]] = []
+        self._damaged: DamagedError | None = None
 
     async def __aenter__(self) -> Self:
         """Open, and make the schema where it is missing."""
         self._loop = asyncio.get_running_loop()
-        self._db = _open(self._path)
-        self._reader_db = _connect(self._path)
+        self._db = open_journal(self._path)
+        self._restored = self._db.execute("SELECT 1 FROM restores LIMIT 1").fetchone() is not None
+        self._fences: dict[str, int] = dict(self._db.execute("SELECT hub, next_seq FROM fences"))
+        self._reader_db = connect(self._path)
         self._reader_db.execute("PRAGMA query_only=1")
         self._reader = ThreadPoolExecutor(1, "journal-reader")
         self._writer = threading.Thread(target=self._run, name="journal-writer", daemon=True)
@@ -109,25 +114,31 @@ class SqliteJournal(Journal):
         self._reader_db.close()
         self._db.close()
 
+    def on_commit(self, listener: Callable[[Commit], None]) -> None:
+        """Call a listener on the event loop after each commit."""
+        self._listeners.append(listener)
+
     # Writes
 
     def observe(
         self, hub: str, found: Sequence[Requested], cursor: Cursor | None
     ) -> Awaitable[list[IntentRecord]]:
         """Record intents as OBSERVED and the cursor behind them; see `Journal.observe`."""
-        final = cursor is not None
 
         def write(db: sqlite3.Connection) -> list[IntentRecord]:
-            now = time.time()
-            records = [_record(hub, each, now) for each in found]
-            fresh = [each for each in records if _observe(db, each, final)]
-            if cursor is None:
-                return []
-            db.execute(_ORPHAN, (now, hub, cursor.height))
-            db.execute(_CURSOR, (hub, cursor.next_seq, cursor.height, cursor.hash))
-            return fresh
+            if self.unfenced(hub):
+                raise RuntimeError(f"{hub} is read after a restore, and has no fence")
+            return observe(db, hub, found, cursor, self._fences.get(hub, 0))
 
         return self._write(write)
+
+    def fence(self, hub: str, next_seq: int) -> Awaitable[None]:
+        """Say which of a hub's intents were there before a restore; see `Journal.fence`."""
+
+        def write(db: sqlite3.Connection) -> None:
+            db.execute("INSERT INTO fences VALUES(?,?)", (hub, next_seq))
+
+        return self._write(write, lambda _: self._fences.update({hub: next_seq}))
 
     def move(
         self,
@@ -183,6 +194,14 @@ class SqliteJournal(Journal):
 
         return self._write(write, apply)
 
+    def halt(self, chain: str, reason: str) -> Awaitable[Halted]:
+        """Record that a chain is halted; of several reasons the first stands."""
+        return self._write(lambda db: halt(db, chain, reason))
+
+    def resume(self, chain: str) -> Awaitable[Halted | None]:
+        """Take back a chain's halt, and have what is known of it looked at again; see `Journal`."""
+        return self._write(lambda db: resume(db, chain))
+
     def _prepare_move(
         self, record: IntentRecord, to: Stage, note: str, changes: dict[str, Any]
     ) -> Callable[[sqlite3.Connection, float], None]:
@@ -209,10 +228,18 @@ class SqliteJournal(Journal):
 
     # Reads
 
+    def unfenced(self, hub: str) -> bool:
+        """Whether this journal was restored and the hub has no fence since; see `Journal`."""
+        return self._restored and hub not in self._fences
+
     async def cursor(self, hub: str) -> Cursor | None:
         """Return how far a hub was read at finality; None: never."""
         rows = await self._read("SELECT next_seq, height, hash FROM cursors WHERE hub=?", hub)
         return Cursor(*rows[0]) if rows else None
+
+    async def halts(self) -> list[Halted]:
+        """Return the chains that are halted, the first first."""
+        return [Halted(*row) for row in await self._read(f"{HALTS} ORDER BY at")]
 
     async def lane(self, lane: str) -> bytes | None:
         """Return a lane's state behind its newest journalled transaction; None: there is none."""
@@ -221,20 +248,20 @@ class SqliteJournal(Journal):
 
     async def unfinished(self) -> list[IntentRecord]:
         """Return the final intents that have not ended, oldest first."""
-        rows = await self._read(f"{_INTENTS} WHERE stage < 9 AND final=1 ORDER BY +seen_at, height")
-        return [decode_intent(row) for row in rows]
+        rows = await self._read(f"{INTENTS} WHERE stage < 9 AND final=1 ORDER BY +seen_at, height")
+        return [self._decode(row) for row in rows]
 
     async def intent(self, intent_id: bytes) -> IntentRecord | None:
         """Return one intent, or None."""
-        rows = await self._read(f"{_INTENTS} WHERE id=?", intent_id)
-        return decode_intent(rows[0]) if rows else None
+        rows = await self._read(f"{INTENTS} WHERE id=?", intent_id)
+        return self._decode(rows[0]) if rows else None
 
     async def intents(self, limit: int, stage: Stage | None = None) -> list[IntentRecord]:
         """Return the newest `limit` intents, newest first, of one stage or of all."""
         where, values = ("", ()) if stage is None else ("WHERE stage=?", (stage,))
         order = "ORDER BY seen_at DESC, height DESC LIMIT ?"
-        rows = await self._read(f"{_INTENTS} {where} {order}", *values, limit)
-        return [decode_intent(row) for row in rows]
+        rows = await self._read(f"{INTENTS} {where} {order}", *values, limit)
+        return [self._decode(row) for row in rows]
 
     async def counts(self) -> dict[Stage, int]:
         """Return how many intents stand at each stage."""
@@ -251,15 +278,70 @@ class SqliteJournal(Journal):
         rows = await self._read(_LINES, intent_id)
         return [Transition(Stage(stage), at, note) for stage, at, note in rows]
 
+    async def newest_key(self) -> int:
+        """Return the key of the newest line of the history, 0 where there is none."""
+        rows = await self._read("SELECT MAX(key) FROM history")
+        return rows[0][0] or 0
+
+    async def history_after(self, key: int, limit: int) -> list[Entry]:
+        """Return the first `limit` lines of the history behind a key, in their order."""
+        rows = await self._read(_AFTER, key, limit)
+        return [
+            Entry(
+                key, Stage(stage), at, note, Stage(left) if left else None, since, self._decode(row)
+            )
+            for key, stage, at, note, left, since, *row in rows
+        ]
+
+    async def stage_seconds(
+        self, after: int, until: int, edges: Sequence[float]
+    ) -> list[tuple[Stage, int, int, float]]:
+        """Sum up how long intents stood at their stages; see `Journal.stage_seconds`."""
+        sql = _STAGE_SECONDS.format(edges="+".join("(h.at - p.at > ?)" for _ in edges))
+        rows = await self._read(sql, *edges, after, until)
+        return [(Stage(stage), over, count, total) for stage, over, count, total in rows]
+
+    async def waiting_since(self) -> dict[Stage, float]:
+        """Return, by stage, since when the intent stands there that came first and has not ended."""
+        rows = await self._read(_WAITING)
+        return {Stage(stage): since for stage, since in rows}
+
+    async def size(self) -> int:
+        """Return the bytes of the database and of its log."""
+        files = [self._path, self._path.with_name(self._path.name + "-wal")]
+        return sum(each.stat().st_size for each in files if each.exists())
+
     async def evidence(self, digest: bytes) -> bytes | None:
         """Return the evidence document with this hash, or None."""
         rows = await self._read("SELECT document FROM evidence WHERE hash=?", digest)
         return rows[0][0] if rows else None
 
     async def _read(self, sql: str, *values: Any) -> list[Any]:
-        return await self._loop.run_in_executor(
-            self._reader, lambda: self._reader_db.execute(sql, values).fetchall()
-        )
+        try:
+            return await self._loop.run_in_executor(
+                self._reader, lambda: self._reader_db.execute(sql, values).fetchall()
+            )
+        except sqlite3.Error as error:
+            raise self._action(error, "cannot be read") from error
+
+    def _decode(self, row: Sequence[Any]) -> IntentRecord:
+        """Return a row's record; what cannot be one, or is another's, was damaged on the disk."""
+        try:
+            record = decode_intent(row)
+        except (ValueError, TypeError, OverflowError) as error:
+            fault = str(error)
+        else:
+            if record.intent.id == record.id:
+                return record
+            fault = "its struct is another intent's"
+        self._damaged = damaged(self._path, f"intent 0x{bytes(row[0]).hex()}: {fault}")
+        raise self._damaged
+
+    def _action(self, error: sqlite3.Error, what: str) -> BaseException:
+        action = action_of(error, self._path, what)
+        if isinstance(action, DamagedError):
+            self._damaged = action
+        return action
 
     # The writer
 
@@ -272,6 +354,21 @@ class SqliteJournal(Journal):
             self._loop.call_soon(self._hand_over)
         self._gathered.append(_Write(write, apply, future))
         return future
+
+    async def probe(self) -> None:
+        """Go through the writer, and write a page where the last write failed; see `Journal.probe`.
+
+        Before a disk is full it is too full: a page may fit where an intent does not.
+        """
+        free = shutil.disk_usage(self._path.parent).free
+        if free < ROOM:
+            self.fault = f"its disk has {free // 1024} KB left"
+            raise Retry(
+                f"the journal is not written: {self.fault}, and {ROOM // 1024} are kept", 5.0
+            )
+        future = self._write(page_write if self.fault else _nothing)
+        self._gathered[-1].probe = True
+        await future
 
     def _hand_over(self) -> None:
         if self._gathered:
@@ -290,24 +387,41 @@ class SqliteJournal(Journal):
                 first = self._queue.get()
             ending = first is None
             if group:
+                began = time.perf_counter()
                 self._commit(group)
-                self._loop.call_soon_threadsafe(_resolve, group)
+                took = time.perf_counter() - began
+                self._loop.call_soon_threadsafe(self._resolve, group, took)
+
+    def _resolve(self, group: list[_Write], seconds: float) -> None:
+        for each in group:
+            each.resolve()
+        if all(each.probe for each in group):
+            return
+        commit = Commit(seconds, sum(each.error is not None for each in group))
+        for listener in self._listeners:
+            listener(commit)
 
     def _commit(self, group: list[_Write]) -> None:
         """Commit all or, where one of them fails, each on its own: a defect stays with its own."""
         try:
+            if self._damaged:
+                raise self._damaged
             self._db.execute("BEGIN IMMEDIATE")
             for each in group:
                 each.result = each.write(self._db)
             self._db.execute("COMMIT")
+            self.fault = None
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to the caller of its write
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             if len(group) > 1:
                 for each in group:
                     self._commit([each])
-            elif isinstance(error, sqlite3.OperationalError):
-                group[0].error = Retry(f"the journal cannot be written: {error}", after=5.0)
+            elif isinstance(error, sqlite3.Error):
+                action = self._action(error, "cannot be written")
+                group[0].error = action
+                if isinstance(action, Retry | DamagedError):
+                    self.fault = str(error)
             else:
                 group[0].error = error
 
@@ -321,6 +435,7 @@ class _Write:
     future: asyncio.Future[Any]
     result: Any = None
     error: BaseException | None = None
+    probe: bool = False
 
     def resolve(self) -> None:
         """Tell whoever waits; one who was cancelled meanwhile no longer does."""
@@ -334,31 +449,8 @@ class _Write:
             self.future.set_exception(self.error)
 
 
-def _resolve(group: list[_Write]) -> None:
-    for each in group:
-        each.resolve()
-
-
-def _observe(db: sqlite3.Connection, record: IntentRecord, final: bool) -> bool:
-    """Record one intent; True where it may be carried from now on."""
-    what = (record.id, record.origin, record.intent.encode(), record.payload, record.terms)
-    when = (record.height, record.request_tx, record.seen_at, record.seen_at, final)
-    return db.execute(_OBSERVE, (*what, *when)).fetchone() is not None
-
-
-def _record(hub: str, found: Requested, now: float) -> IntentRecord:
-    return IntentRecord(
-        id=found.intent.id,
-        origin=hub,
-        intent=found.intent,
-        payload=found.payload,
-        terms=found.terms,
-        height=found.height,
-        request_tx=found.tx_id,
-        stage=Stage.OBSERVED,
-        seen_at=now,
-        updated_at=now,
-    )
+def _nothing(_: sqlite3.Connection) -> None:
+    """Write nothing."""
 
 
 def _advance_lane(db: sqlite3.Connection, lane: str, after: bytes | None, state: bytes) -> None:
@@ -380,37 +472,3 @@ def _apply(record: IntentRecord, to: Stage, changes: dict[str, Any], tx: TxRecor
 def _tx(row: tuple[Any, ...]) -> TxRecord:
     key, intent_id, kind, lane, stage, tx_id, state = row
     return TxRecord(key, intent_id, Kind(kind), lane, TxStage(stage), tx_id, state)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    db.execute("PRAGMA synchronous=FULL")
-    db.execute("PRAGMA busy_timeout=5000")
-    # Pages in the log before it is copied into the file, which the next write waits for.
-    db.execute("PRAGMA wal_autocheckpoint=4000")
-    return db
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    """Open a journal, or make one in a new file; refuse another version, and any other file."""
-    with contextlib.ExitStack() as stack:
-        try:
-            db = _connect(path)
-            stack.callback(db.close)
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            tables = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
-            if version not in {0, SCHEMA_VERSION}:
-                raise VagusError(
-                    f"{path} has schema {version}, this vagus knows {SCHEMA_VERSION}: run the vagus that wrote it"
-                )
-            if version == 0 and tables:
-                raise VagusError(f"{path} is no journal of vagus: it holds something else")
-            db.execute("PRAGMA journal_mode=WAL")
-            if version == 0:
-                db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
-        except sqlite3.OperationalError as error:
-            raise VagusError(f"{path} cannot be opened: {error}") from error
-        except sqlite3.DatabaseError as error:
-            raise VagusError(f"{path} is no journal of vagus: {error}") from error
-        stack.pop_all()
-    return db

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,11 @@ def intents_table(intents: Sequence[dict[str, Any]]) -> Table:
             each["origin"].rpartition(":")[0],
             each["stage"],
             each["status"] or "",
-            " ".join(said.split())[:60],
+            _plain(" ".join(said.split())[:60]),
         )
     return table
+
+
+def _plain(said: str) -> Text:
+    """Return a stranger's words without what would steer a terminal: codes, and rich's markup."""
+    return Text("".join(each for each in said if each.isprintable()))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from vagus.adapters.base import CallbackState, ChainEvent, IntentState, Question
 from vagus.adapters.evm import codec, hub
-from vagus.adapters.evm.deploy import artifact
+from vagus.adapters.evm.artifacts import artifact
 from vagus.protocol import (
     MAX_OUTPUT,
     ZERO32,

@@ -6,13 +6,14 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from vagus.adapters.evm.adapter import EvmAdapter
-from vagus.adapters.evm.config import EvmConfig, endpoint_name
+from vagus.adapters.evm.config import EvmConfig, endpoint_name, endpoint_names
 
 GOOD = {
     "id": "eip155:10",
     "hub": "eip155:10:0x5FbDB2315678afecb367f032d93F642f64180aa3",
     "rpc": "https://user:canary-1@node.example/v3/canary-2?key=canary-3",
 }
+NODES = ["https://a.example/v3/", "https://b.example/v3/", "https://c.example/v3/"]
 
 
 def test_a_small_configuration_is_enough() -> None:
@@ -27,7 +28,7 @@ def test_a_small_configuration_is_enough() -> None:
 
 def test_an_endpoint_is_shown_without_its_keys() -> None:
     config = EvmConfig(**GOOD)  # type: ignore[arg-type]  # as above
-    assert endpoint_name(config.rpc) == "https://node.example"
+    assert endpoint_name(config.rpc[0]) == "https://node.example"
     assert "canary" not in repr(config) + str(config) + config.model_dump_json()
     assert "canary" not in repr(EvmAdapter(config))
 
@@ -43,6 +44,16 @@ def test_an_endpoint_is_shown_without_its_keys() -> None:
         ({"rpc": "http://"}, "begins with http"),
         ({"rpc": "http://[canary"}, "begins with http"),
         ({"ws": "http://x"}, "begins with ws"),
+        ({"rpc": []}, "at least 1 item"),
+        ({"rpc": None}, "rpc.0"),
+        ({"rpc": ["http://a", "canary"]}, "rpc.1"),
+        ({"rpc": [*NODES, "HTTPS://a.example:443/v3"]}, "an endpoint twice"),
+        ({"ws": ["ws://a", "ws://a/"]}, "an endpoint twice"),
+        ({"rpc": NODES, "quorum": 1}, "of 3 rpc it can be 2 to 3"),
+        ({"rpc": NODES, "quorum": 4}, "of 3 rpc it can be 2 to 3"),
+        ({"rpc": [*NODES, "http://d"], "quorum": 2}, "of 4 rpc it can be 3 to 4"),
+        ({"quorum": 2}, "of 1 rpc it can be 1 to 1"),
+        ({"quorum": 0}, "greater than 0"),
         ({"finality": 0}, "finality"),
         ({"finality": "latest"}, "finality"),
         ({"poll_interval": 0}, "greater than 0"),
@@ -62,4 +73,29 @@ def test_what_does_not_fit_is_refused_without_repeating_it(
 
 def test_a_url_may_come_as_a_secret() -> None:
     config = EvmConfig(**(GOOD | {"rpc": SecretStr("http://x:1/")}))  # type: ignore[arg-type]  # as above
-    assert endpoint_name(config.rpc) == "http://x"
+    assert endpoint_name(config.rpc[0]) == "http://x"
+
+
+@pytest.mark.parametrize(("count", "agreeing"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3), (7, 4)])
+def test_over_half_of_the_endpoints_must_agree_where_nothing_else_is_said(
+    count: int, agreeing: int
+) -> None:
+    urls = [f"http://node-{at}.example" for at in range(count)]
+    config = EvmConfig(**(GOOD | {"rpc": urls}))  # type: ignore[arg-type]  # as above
+    assert EvmAdapter(config).quorum == (agreeing, count)
+    strict = EvmConfig(**(GOOD | {"rpc": urls, "quorum": count}))  # type: ignore[arg-type]  # as above
+    assert EvmAdapter(strict).quorum == (count, count)
+
+
+def test_endpoints_of_one_host_have_names_of_their_own() -> None:
+    urls = ["https://a/1", "https://b/1", "https://a/2", "https://a:8545/1"]
+    config = EvmConfig(**(GOOD | {"rpc": urls}))  # type: ignore[arg-type]  # as above
+    names = ("https://a#1", "https://b", "https://a#2", "https://a#3")
+    assert endpoint_names(config.rpc) == names
+    assert tuple(EvmAdapter(config).tallies()) == names
+
+
+def test_an_endpoint_alone_is_a_list_of_one() -> None:
+    config = EvmConfig(**(GOOD | {"ws": "wss://node.example"}))  # type: ignore[arg-type]  # as above
+    assert (len(config.rpc), len(config.ws)) == (1, 1)
+    assert EvmConfig(**GOOD).ws == ()  # type: ignore[arg-type]  # as above

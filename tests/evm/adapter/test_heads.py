@@ -121,8 +121,8 @@ async def test_a_node_that_goes_down_and_returns_is_said_once_each(
         await until_height(adapter, await height(node.anvil))
         assert adapter.healthy
     said = capsys.readouterr().out
-    assert said.count("chain.unreachable") == 1
-    assert said.count("chain.reachable") == 1
+    assert said.count("chain unreachable") == 1
+    assert said.count("chain reachable again") == 1
 
 
 async def test_no_key_of_an_endpoint_is_logged(
@@ -143,8 +143,8 @@ async def test_no_key_of_an_endpoint_is_logged(
         await _until(lambda: proxy.count("eth_chainId") > 3)
         shown = repr(adapter) + repr(vars(adapter))
     said = capsys.readouterr()
-    assert "chain.unreachable" in said.out
-    assert "chain.websocket_lost" in said.out
+    assert "chain unreachable" in said.out
+    assert "websocket lost" in said.out
     assert key not in said.out + said.err + shown
 
 

@@ -6,6 +6,8 @@ import json
 import os
 import pickle
 import stat
+import struct
+import tempfile
 import traceback
 from pathlib import Path
 
@@ -89,6 +91,45 @@ def test_a_file_of_another_user_is_refused(keystore: Path) -> None:
     os.chown(keystore, 12_345, 12_345)
     with pytest.raises(WalletError, match="belongs to user 12345: run chown"):
         load_keystore(keystore, PASSWORD)
+
+
+NOBODY = 65_534
+OWNER, USER, GROUP, NAMED_GROUP, MASK, OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+ANYBODY = 0xFFFFFFFF
+
+
+def read_by_nobody(path: Path, *named: tuple[int, int, int]) -> str:
+    """What a user without rights gets of a root's file of mode 0440 with an access control list."""
+    path.write_text("correct horse")
+    path.chmod(0o400)
+    entries = [(OWNER, 4, ANYBODY), *named, (MASK, 4, ANYBODY), (OTHER, 0, ANYBODY)]
+    packed = b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    os.setxattr(path, "system.posix_acl_access", struct.pack("<I", 2) + packed)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o440
+    os.seteuid(NOBODY)
+    try:
+        return read_password(path)
+    except WalletError as error:
+        return str(error)
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can hand a file on as systemd does")
+def test_a_credential_that_systemd_hands_to_one_user_by_a_list_is_taken() -> None:
+    # Below /tmp itself: pytest's folders are closed to others.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "password"
+        group = (GROUP, 0, ANYBODY)
+        assert read_by_nobody(path, (USER, 4, NOBODY), group) == "correct horse"
+        others = [
+            [(USER, 4, NOBODY), (USER, 4, 12_345), group],
+            [(USER, 4, NOBODY), (GROUP, 4, ANYBODY)],
+            [(USER, 4, NOBODY), group, (NAMED_GROUP, 4, 12_345)],
+        ]
+        for entries in others:
+            assert "has mode 0440, so others can read it" in read_by_nobody(path, *entries)
 
 
 @pytest.mark.parametrize(

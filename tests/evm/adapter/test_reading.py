@@ -94,7 +94,9 @@ async def test_all_intents_are_read_in_order_whatever_the_range(asked: Asked, mo
         await ready(adapter, asked)
         found, cursor, _ = await read(adapter)
         check(asked, found)
-        assert cursor == Cursor(found[-1].intent.seq + 1, asked.height - 2)
+        block = await asked.node.anvil.call("eth_getBlockByNumber", hex(asked.height - 2), False)
+        block_hash = bytes.fromhex(block["hash"][2:])
+        assert cursor == Cursor(found[-1].intent.seq + 1, asked.height - 2, block_hash)
         assert await adapter.intents(cursor, (await adapter.next_heads(None)).final) == ([], cursor)
 
 
@@ -291,10 +293,10 @@ async def test_a_node_behind_its_own_head_is_a_retry(asked: Asked, proxy: Proxy)
 
     async with asked.node.adapter(rpc=proxy.rpc) as adapter:
         await ready(adapter, asked)
-        cursor, final = await adapter.start(), (await adapter.next_heads(None)).final
+        cursor, latest = await adapter.start(), (await adapter.next_heads(None)).latest
         proxy.bend = bend
         with pytest.raises(Retry, match="header not found"):
-            await adapter.intents(cursor, final)
+            await adapter.intents(cursor, latest)
 
 
 def viewing(answer: str) -> Any:

@@ -49,7 +49,7 @@ def script(name: str) -> Any:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_build_says_what_made_it(name: str):
     build = committed(name)
-    assert list(build) == ["contract", "compiler", "sourceHash", "abi", "bytecode"]
+    assert list(build) == ["contract", "compiler", "sourceHash", "runtime", "abi", "bytecode"]
     assert build["compiler"] == {"version": "0.4.3", "evm_version": "cancun", "optimize": "gas"}
     assert re.fullmatch("0x[0-9a-f]{64}", build["sourceHash"])
 

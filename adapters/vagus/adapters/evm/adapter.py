@@ -1,7 +1,7 @@
 """EVM chains behind the contract of a chain adapter."""
 
 import contextlib
-import time
+import functools
 from collections.abc import Sequence
 from types import TracebackType
 from typing import ClassVar, Self
@@ -29,20 +29,22 @@ from vagus.adapters.base import (
     Question,
     Requested,
     Step,
+    Tally,
 )
 from vagus.adapters.evm import hub
-from vagus.adapters.evm.blocks import read_header, read_logs
-from vagus.adapters.evm.config import EvmConfig
-from vagus.adapters.evm.deploy import artifact
+from vagus.adapters.evm.blocks import read_logs
+from vagus.adapters.evm.config import EvmConfig, endpoint_names
+from vagus.adapters.evm.endpoints import look_at
 from vagus.adapters.evm.heads import HeadTracker
+from vagus.adapters.evm.quorum import Quorum
 from vagus.adapters.evm.reader import IntentReader
 from vagus.adapters.evm.rpc import Rpc
 from vagus.adapters.evm.sender import Sender
-from vagus.adapters.evm.views import HubViews, at_block
+from vagus.adapters.evm.upgrades import why_upgradeable
+from vagus.adapters.evm.views import HubViews
 from vagus.adapters.evm.wallet import Wallet
 from vagus.protocol import (
     Attestation,
-    Halt,
     Intent,
     Payout,
     Receipt,
@@ -59,7 +61,7 @@ log = structlog.get_logger(__name__)
 
 
 class EvmAdapter(ChainAdapter):
-    """One EVM chain: one endpoint, one hub, one account.
+    """One EVM chain: its endpoints, one hub, one account.
 
     Made from its configuration alone; `wallet` stands in for the configured keystore. Without
     either it reads, and every call that needs an account raises `Refuse`. Raises `WalletError`.
@@ -75,28 +77,36 @@ class EvmAdapter(ChainAdapter):
         self.hub_id = hub_id(self.hub)
         self.account = wallet.account if wallet else bytes(32)
         self.lane = f"{self.chain}:0x{self.account[12:].hex()}"
-        self.quorum = (1, 1)
+        self.quorum = (config.agreeing, len(config.rpc))
         self._config = config
         self._address = config.account.address
-        self._rpc = Rpc(config.rpc, config.timeout, config.max_answer)
-        self._tracker = HeadTracker(self._rpc, config)
-        self._views = HubViews(self._rpc, config)
-        self._reader = IntentReader(self._rpc, self._views, config)
-        self._sender = Sender(self._rpc, self._tracker, config, wallet)
+        self._quorum = Quorum(
+            self.chain,
+            [
+                Rpc(url, config.timeout, config.max_answer, name)
+                for url, name in zip(config.rpc, endpoint_names(config.rpc), strict=True)
+            ],
+            config.agreeing,
+        )
+        self._tracker = HeadTracker(self._quorum, config)
+        self._views = HubViews(self._quorum, config)
+        self._reader = IntentReader(self._quorum, self._tracker, self._views, config)
+        self._sender = Sender(self._quorum, self._tracker, config, wallet)
         self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(self._rpc)
+            for rpc in self._quorum.endpoints:
+                await stack.enter_async_context(rpc)
+            await stack.enter_async_context(self._quorum)
             try:
                 await self._tracker.check_chain()
             except Retry as error:
-                log.warning("chain.unreachable", chain=self.chain, reason=error.reason)
+                log.warning("chain unreachable", chain=self.chain, reason=error.reason)
             session = await stack.enter_async_context(aiohttp.ClientSession())
-            tasks = {
-                f"{self.chain} heads": self._tracker.poll(),
-                f"{self.chain} wake": self._tracker.wake(session),
-            }
+            tasks = {f"{self.chain} heads": self._tracker.poll()}
+            for url, name in zip(self._config.ws, endpoint_names(self._config.ws), strict=True):
+                tasks[f"{self.chain} wake {name}"] = self._tracker.wake(session, url)
             await stack.enter_async_context(background(**tasks))
             self._stack = stack.pop_all()
         return self
@@ -127,13 +137,14 @@ class EvmAdapter(ChainAdapter):
 
     @override
     async def endpoints(self) -> tuple[Endpoint, ...]:
-        began = time.monotonic()
-        try:
-            latest = await read_header(self._rpc, "latest")
-        except (Retry, Halt) as error:
-            return (Endpoint(self._rpc.name, str(error), None, None, time.monotonic() - began),)
-        block = latest.block if latest else None
-        return (Endpoint(self._rpc.name, None, block, None, time.monotonic() - began),)
+        return await look_at(self._quorum, self._config)
+
+    @override
+    def tallies(self) -> dict[str, Tally]:
+        return {
+            rpc.name: Tally(rpc.requests, rpc.failures, self._quorum.faults[rpc.name])
+            for rpc in self._quorum.endpoints
+        }
 
     # What is asked on this chain
 
@@ -153,8 +164,8 @@ class EvmAdapter(ChainAdapter):
     async def events(self, wanted: EventFilter, first: int, last: int) -> list[ChainEvent]:
         """Read any contract's events.
 
-        `wanted.event` is a canonical signature; no count exists to hold an answer against, so a
-        reader that must be sure asks several endpoints.
+        `wanted.event` is a canonical signature. No count exists to hold an answer against, so a
+        quorum must have the same whole list.
         """
         topic = keccak256(wanted.event.encode())
         address = wanted.address.lower()
@@ -162,7 +173,11 @@ class EvmAdapter(ChainAdapter):
         found: list[ChainEvent] = []
         for low in range(first, last + 1, self._config.max_log_range):
             high = min(last, low + self._config.max_log_range - 1)
-            found += await read_logs(self._rpc, address, topic, low, high)
+            found += await self._quorum.agree(
+                functools.partial(read_logs, address=address, topic=topic, first=low, last=high),
+                "a contract's events",
+                fixed=self._tracker.is_final(high),
+            )
         return found
 
     # The hub's state, at finality
@@ -186,10 +201,7 @@ class EvmAdapter(ChainAdapter):
 
     @override
     async def upgradeable(self) -> str | None:
-        code = await self._rpc.data("eth_getCode", [self._address, at_block(self._final())])
-        build = bytes.fromhex(str(artifact("hub")["bytecode"]).removeprefix("0x"))
-        known = bool(code) and code[:4096] in build
-        return None if known else "the contract is no build of this vagus"
+        return await why_upgradeable(self._quorum, self._address, self._final())
 
     @override
     async def intent_state(self, intent_id: bytes) -> IntentState:
@@ -271,5 +283,5 @@ class EvmAdapter(ChainAdapter):
     def _final(self) -> Block:
         heads = self._tracker.heads
         if heads is None:
-            raise Retry(f"{self._rpc.name} has not answered yet")
+            raise Retry(f"{self._quorum.name} has not answered yet")
         return heads.final

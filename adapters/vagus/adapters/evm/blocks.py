@@ -10,6 +10,8 @@ from vagus.adapters.evm.rpc import Rpc
 __all__ = ["Header", "Inclusion", "read_header", "read_inclusion", "read_logs"]
 
 _MAX_TOPICS = 4
+# Heights, times and indexes: no chain comes near, and whoever counts on with them never overflows.
+_BITS = 60
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -59,14 +61,18 @@ _receipts: msgspec.json.Decoder[_Receipt | None] = msgspec.json.Decoder(_Receipt
 _logs = msgspec.json.Decoder(list[_Log])
 
 
-async def read_header(rpc: Rpc, height: int | str) -> Header | None:
-    """Read a block by its height or tag; None if the node has none."""
+async def read_header(rpc: Rpc, height: int | str) -> Header:
+    """Read a block by its height or tag; `BadAnswer` if the node has none."""
     tag = height if isinstance(height, str) else hex(height)
     found = await rpc.call("eth_getBlockByNumber", [tag, False], _headers)
     if found is None:
-        return None
+        raise BadAnswer(f"{rpc.name} has no block {height}")
     try:
-        block = Block(quantity(found.number), hash_bytes(found.hash), quantity(found.timestamp))
+        block = Block(
+            quantity(found.number, _BITS),
+            hash_bytes(found.hash),
+            quantity(found.timestamp, _BITS),
+        )
         header = Header(block, quantity(found.base_fee_per_gas))
     except ValueError as error:
         raise BadAnswer(f"{rpc.name}: block {tag}: {error}") from None
@@ -88,7 +94,7 @@ async def read_inclusion(rpc: Rpc, tx: bytes) -> Inclusion | None:
         if status > 1:
             raise ValueError(f"status {status}")
         return Inclusion(
-            height=quantity(found.block_number),
+            height=quantity(found.block_number, _BITS),
             block_hash=hash_bytes(found.block_hash),
             success=status == 1,
             events=tuple(_event(log) for log in found.logs),
@@ -125,10 +131,10 @@ def _event(log: _Log) -> ChainEvent:
         address=log.address.lower(),
         topics=tuple(hash_bytes(topic) for topic in log.topics),
         data=data_bytes(log.data),
-        height=quantity(log.block_number),
+        height=quantity(log.block_number, _BITS),
         block_hash=hash_bytes(log.block_hash),
         tx_id="0x" + hash_bytes(log.transaction_hash).hex(),
-        index=quantity(log.log_index),
+        index=quantity(log.log_index, _BITS),
     )
 
 

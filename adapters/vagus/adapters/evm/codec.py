@@ -29,7 +29,6 @@ __all__ = [
 WORD = 32
 _SIGNATURE = 65
 _NO_ADDRESS = bytes(12)
-_QUANTITY_DIGITS = 64
 
 
 def selector(signature: str) -> bytes:
@@ -141,11 +140,11 @@ def _slice(data: bytes, at: int) -> bytes:
 # JSON-RPC's hex, https://ethereum.org/developers/docs/apis/json-rpc/#hex-encoding
 
 
-def quantity(text: str) -> int:
-    """Read a QUANTITY of at most 256 bits."""
+def quantity(text: str, bits: int = 256) -> int:
+    """Read a QUANTITY of at most `bits`, a multiple of 4."""
     digits = text[2:]
     # int() alone would take signs, blanks and underscores.
-    if text[:2] != "0x" or not 0 < len(digits) <= _QUANTITY_DIGITS or not _is_plain(digits):
+    if text[:2] != "0x" or not 0 < len(digits) <= bits // 4 or not _is_plain(digits):
         raise ValueError("not a quantity in hex")
     return int(digits, 16)
 

@@ -1,5 +1,6 @@
 """The configuration of an EVM chain."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -7,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PositiveInt,
@@ -16,7 +18,7 @@ from pydantic import (
 
 from vagus.protocol import Account, caip2
 
-__all__ = ["EvmConfig", "endpoint_name"]
+__all__ = ["EvmConfig", "endpoint_name", "endpoint_names"]
 
 GWEI = 10**9
 
@@ -25,6 +27,15 @@ def endpoint_name(url: SecretStr) -> str:
     """Return what may be shown of an endpoint: an API key may stand in the rest of it."""
     parts = urlsplit(url.get_secret_value())
     return f"{parts.scheme}://{parts.hostname}"
+
+
+def endpoint_names(urls: Sequence[SecretStr]) -> tuple[str, ...]:
+    """Return a name for each endpoint; those of one host are told apart by a number."""
+    names = [endpoint_name(url) for url in urls]
+    return tuple(
+        f"{name}#{names[: at + 1].count(name)}" if names.count(name) > 1 else name
+        for at, name in enumerate(names)
+    )
 
 
 def _url(*schemes: str) -> AfterValidator:
@@ -41,6 +52,24 @@ def _url(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _several(urls: object) -> object:
+    return urls if isinstance(urls, list | tuple) else (urls,)
+
+
+def _differ(urls: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    """One endpoint under two spellings would have two votes."""
+    parts = [urlsplit(url.get_secret_value().rstrip("/")) for url in urls]
+    ports = [None if each.port in {80, 443} else each.port for each in parts]
+    places = [(each.hostname, each.path, each.query) for each in parts]
+    if len(set(zip(places, ports, strict=True))) < len(urls):
+        raise ValueError("has an endpoint twice: each must be another one")
+    return urls
+
+
+_Rpc = Annotated[SecretStr, _url("http", "https")]
+_Ws = Annotated[SecretStr, _url("ws", "wss")]
+
+
 def _chain(text: str) -> str:
     if not caip2(text).startswith("eip155:"):
         raise ValueError("must be an EVM chain, such as eip155:1")
@@ -48,7 +77,7 @@ def _chain(text: str) -> str:
 
 
 class EvmConfig(BaseModel):
-    """One EVM chain, one endpoint and one account."""
+    """One EVM chain, its endpoints and one account."""
 
     # A URL may hold an API key: no error repeats what was given.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -57,12 +86,18 @@ class EvmConfig(BaseModel):
     """The chain, as CAIP-2."""
     hub: str
     """The hub on it, as CAIP-10; an address in any case."""
-    rpc: Annotated[SecretStr, _url("http", "https")]
-    """The JSON-RPC endpoint."""
-    ws: Annotated[SecretStr, _url("ws", "wss")] | None = None
-    """A websocket endpoint, which only wakes the reader; without one the chain is polled."""
+    rpc: Annotated[
+        tuple[_Rpc, ...], BeforeValidator(_several), AfterValidator(_differ), Field(min_length=1)
+    ]
+    """The JSON-RPC endpoints: one URL, or a list of them."""
+    quorum: PositiveInt | None = None
+    """How many endpoints must agree on what leads to a signature; see `agreeing`."""
+    ws: Annotated[tuple[_Ws, ...], BeforeValidator(_several), AfterValidator(_differ)] = ()
+    """Websocket endpoints, which only wake the reader; without one the chain is polled."""
     finality: Literal["finalized", "safe"] | PositiveInt = "finalized"
     """The block tag that is final, or how many confirmations are enough."""
+    finality_reason: str | None = None
+    """Why less than "finalized" is enough here, in words: the mainnet profile wants to be told."""
     poll_interval: float = Field(default=2.0, gt=0, le=600)
     """Seconds between two looks at the head."""
     timeout: float = Field(default=10.0, gt=0, le=120)
@@ -91,7 +126,19 @@ class EvmConfig(BaseModel):
         hub = self.account
         if hub.chain != self.id:
             raise ValueError(f"hub is on {hub.chain}, and the chain is {self.id}")
+        if not len(self.rpc) < 2 * self.agreeing <= 2 * len(self.rpc):
+            least, most = len(self.rpc) // 2 + 1, len(self.rpc)
+            raise ValueError(f"quorum is {self.quorum}: of {most} rpc it can be {least} to {most}")
         return self
+
+    @property
+    def agreeing(self) -> int:
+        """The k of k of n: over half of the endpoints where `quorum` does not say otherwise."""
+        return self.quorum or len(self.rpc) // 2 + 1
+
+    def final_tag(self, latest: int) -> int | str:
+        """The tag or height of the final block, where `latest` is the newest block's height."""
+        return self.finality if isinstance(self.finality, str) else max(0, latest - self.finality)
 
     @property
     def account(self) -> Account:

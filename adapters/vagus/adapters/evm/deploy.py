@@ -3,21 +3,20 @@
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any, Literal
 
 import aiohttp
-import msgspec
 from web3 import AsyncHTTPProvider, AsyncWeb3
 from web3.exceptions import ContractLogicError, Web3Exception
 
 from vagus.adapters.base import HubParameters, Rejected
+from vagus.adapters.evm.artifacts import artifact
 from vagus.adapters.evm.errors import Unreachable, printable, revert_reason
 from vagus.adapters.evm.tx import EvmTx
 from vagus.adapters.evm.wallet import Wallet
 from vagus.protocol import Account, Refuse, Retry
 
-__all__ = ["Deployment", "artifact", "deploy_contract", "deploy_hub"]
+__all__ = ["Deployment", "deploy_contract", "deploy_hub"]
 
 _TIMEOUT = 180.0
 
@@ -35,12 +34,6 @@ class Deployment:
     def address(self) -> bytes:
         """The contract's 20-byte address."""
         return bytes.fromhex(Account.parse(self.account).address[2:])
-
-
-def artifact(name: str) -> dict[str, Any]:
-    """Read a build of the package: "hub", "consumer"; with `abi` and `bytecode`."""
-    text = resources.files("vagus.adapters.evm").joinpath("abi", f"{name}.json").read_bytes()
-    return msgspec.json.decode(text, type=dict[str, Any])
 
 
 async def deploy_hub(

@@ -3,10 +3,11 @@
     Retry
      ├─ Unreachable   no answer: a broken connection, a timeout, HTTP 429 or 5xx
      ├─ BadAnswer     an answer that says nothing about the chain: malformed, oversized, contradictory
-     └─ NodeError     a JSON-RPC error (code, message, data), where nothing better is known
+     ├─ NodeError     a JSON-RPC error (code, message, data), where nothing better is known
+     └─ NoQuorum      too few endpoints agree: who failed and who disagreed
     Refuse
      └─ Rejected, AlreadyDone   the hub reverted (vagus.adapters.base)
-    Halt              the node serves another chain, or a final block changed
+    Halt              a quorum serves another chain, or has another final block
 
 `WalletError` is for the operator: a key file that cannot be used, and what to do.
 """
@@ -18,12 +19,14 @@ from vagus.protocol import Refuse, Retry, VagusError
 
 __all__ = [
     "BadAnswer",
+    "NoQuorum",
     "NodeError",
     "Unreachable",
     "WalletError",
     "is_known_transaction",
     "is_out_of_funds",
     "printable",
+    "reason_in",
     "refusal",
     "revert_reason",
 ]
@@ -67,6 +70,17 @@ class NodeError(Retry):
         self.data = data
 
 
+class NoQuorum(Retry):
+    """Too few endpoints say the same; `reason` names who failed and who disagreed.
+
+    `silent` where none of them disagreed and none answered badly: too few answered at all.
+    """
+
+    def __init__(self, reason: str, after: float, *, silent: bool) -> None:
+        super().__init__(reason, after)
+        self.silent = silent
+
+
 class WalletError(VagusError):
     """A key or password file that cannot be used; the message says what to do."""
 
@@ -90,11 +104,17 @@ def is_out_of_funds(error: NodeError) -> bool:
 
 def refusal(error: NodeError) -> Refuse | None:
     """What a simulation's error means for the call: None if the call did not revert."""
-    data = _revert_data(error.data)
-    if data is None and not any(word in error.message.lower() for word in _REVERTED):
+    reason = reason_in(error)
+    if reason is None and not any(word in error.message.lower() for word in _REVERTED):
         return None
-    reason = revert_reason(data or b"") or error.message
+    reason = reason or error.message
     return AlreadyDone(reason) if reason in _DONE else Rejected(reason)
+
+
+def reason_in(error: NodeError) -> str | None:
+    """The reason in a revert's data, empty if that has none; None if there is no such data."""
+    data = _revert_data(error.data)
+    return None if data is None else revert_reason(data) or ""
 
 
 def revert_reason(data: bytes) -> str | None:

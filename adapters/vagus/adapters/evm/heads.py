@@ -1,16 +1,23 @@
-"""The head of the chain: one task polls, and a websocket does nothing but wake it early."""
+"""The head of the chain: one task polls, and websockets do nothing but wake it early.
+
+A head is the highest block that a quorum reaches, with the header that a quorum has there: an
+endpoint that is behind, or ahead of all others, changes nothing.
+"""
 
 import asyncio
 import math
-from typing import NoReturn
+from collections import Counter
+from typing import NamedTuple, NoReturn
 
 import aiohttp
 import structlog
+from pydantic import SecretStr
 
 from vagus.adapters.base import Heads
 from vagus.adapters.evm.blocks import Header, read_header
 from vagus.adapters.evm.config import EvmConfig, endpoint_name
 from vagus.adapters.evm.errors import BadAnswer
+from vagus.adapters.evm.quorum import Quorum
 from vagus.adapters.evm.rpc import Rpc
 from vagus.protocol import Halt, Retry
 
@@ -20,24 +27,40 @@ _SUBSCRIBE = {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["
 _HEARTBEAT = 20.0
 _MAX_MESSAGE = 1 << 20
 _MAX_BACKOFF = 30.0
-# Looks that may be late before the chain counts as unhealthy.
+# Looks that may be late before the chain counts as unhealthy, or an endpoint as failing.
 _PATIENCE = 3
+# Seconds between two looks at the least, however often a websocket wakes.
+_LEAST_PAUSE = 0.05
+_NEWEST = "the newest block"
 
 log = structlog.get_logger(__name__)
 
 
-class HeadTracker:
-    """The newest and the newest final block. Heights never go back, whatever a node says."""
+class _Claim(NamedTuple):
+    """What one endpoint says of the chain."""
 
-    def __init__(self, rpc: Rpc, config: EvmConfig) -> None:
+    latest: Header
+    final: Header
+
+
+class HeadTracker:
+    """The newest and the newest final block. Heights never go back, whatever endpoints say."""
+
+    def __init__(self, quorum: Quorum, config: EvmConfig) -> None:
         self.heads: Heads | None = None
         self.base_fee = 0
         """Wei per gas, of the newest block."""
-        self._rpc = rpc
+        self._quorum = quorum
         self._config = config
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
-        self._checked = False
+        # Whose chain id was asked for, and at how many looks in a row each failed.
+        self._checked: set[Rpc] = set()
+        self._failed: Counter[Rpc] = Counter()
+        # What the look before had when it failed: an endpoint's newest block, all endpoints' claims.
+        self._begun: dict[Rpc, tuple[int, Header]] = {}
+        self._claims: list[_Claim] = []
+        self._looks = 0
         self._up = True
         self._looked = -math.inf
 
@@ -46,56 +69,59 @@ class HeadTracker:
         """Whether the last look succeeded, and was not long ago."""
         age = asyncio.get_running_loop().time() - self._looked
         patience = _PATIENCE * self._config.poll_interval + self._config.timeout
-        return self._up and self._rpc.halted is None and age <= patience
+        return self._up and self._quorum.halted is None and age <= patience
+
+    def is_final(self, height: int) -> bool:
+        """Whether nothing at this height can change any more."""
+        return self.heads is not None and height <= self.heads.final.height
 
     async def next(self, seen: Heads | None) -> Heads:
         """Wait until the heads differ from `seen`. Raises the `Halt` that ended the following."""
         while True:
-            if self._rpc.halted is not None:
-                raise self._rpc.halted
+            if self._quorum.halted is not None:
+                raise self._quorum.halted
             if self.heads is not None and self.heads != seen:
                 return self.heads
             await self._changed.wait()
 
     async def check_chain(self) -> None:
-        """Raise `Halt`, now and in every later call, if the node serves another chain."""
-        found = await self._rpc.quantity("eth_chainId", [])
-        if found != self._config.chain_id:
-            self._halt(f"{self._rpc.name} serves eip155:{found}")
-        self._checked = True
+        """Raise `Halt`, now and in every later call, if a quorum serves another chain."""
+        try:
+            await self._quorum.reports(
+                self._check, "the chain's id", lambda values, _: len(values) >= self._quorum.needed
+            )
+        except Retry:
+            self._halt_on_another_chain()
+            raise
 
     async def poll(self) -> None:
         """Follow the head for ever. A node that is down is waited for; a `Halt` ends it."""
         chain = self._config.id
-        while self._rpc.halted is None:
+        while self._quorum.halted is None:
             self._wake.clear()
             try:
                 await self._look()
             except Retry as error:
-                # Whatever answers next may be another node: its chain id is asked for first.
-                self._checked = False
                 if self._up:
-                    log.warning("chain.unreachable", chain=chain, reason=error.reason)
+                    log.warning("chain unreachable", chain=chain, reason=error.reason)
                 self._up = False
-            except Halt as error:
-                log.critical("chain.halted", chain=chain, reason=error.reason)
+            except Halt:
+                return
             else:
                 if not self._up:
-                    log.info("chain.reachable", chain=chain, endpoint=self._rpc.name)
+                    log.info("chain reachable again", chain=chain, endpoint=self._quorum.name)
                 self._up = True
                 self._looked = asyncio.get_running_loop().time()
             await self._pause(self._config.poll_interval)
 
-    async def wake(self, session: aiohttp.ClientSession) -> None:
-        """Wake `poll` by the websocket's new heads, for ever; a broken one is opened again."""
-        if self._config.ws is None:
-            return
-        name, chain, backoff = endpoint_name(self._config.ws), self._config.id, 1.0
-        while self._rpc.halted is None:
+    async def wake(self, session: aiohttp.ClientSession, url: SecretStr) -> None:
+        """Wake `poll` by a websocket's new heads, for ever; a broken one is opened again."""
+        name, chain, backoff = endpoint_name(url), self._config.id, 1.0
+        while self._quorum.halted is None:
             fault = "closed"
             try:
                 async with session.ws_connect(
-                    self._config.ws.get_secret_value(),
+                    url.get_secret_value(),
                     heartbeat=_HEARTBEAT,
                     max_msg_size=_MAX_MESSAGE,
                 ) as socket:
@@ -107,27 +133,40 @@ class HeadTracker:
                         self._wake.set()
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 fault = type(error).__name__
-            log.info("chain.websocket_lost", chain=chain, endpoint=name, reason=fault)
+            log.info("websocket lost", chain=chain, endpoint=name, reason=fault)
             await asyncio.sleep(backoff)
             backoff = min(2 * backoff, _MAX_BACKOFF)
 
     async def _pause(self, seconds: float) -> None:
+        least = min(seconds, _LEAST_PAUSE)
+        await asyncio.sleep(least)
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds - least):
                 await self._wake.wait()
         except TimeoutError:
             return
 
     async def _look(self) -> None:
-        if not self._checked:
-            await self.check_chain()
-        latest = await self._header("latest")
-        final = await self._final(latest)
-        if final.block.height > latest.block.height:
-            raise BadAnswer(f"{self._rpc.name}: a final block above the newest one")
+        """Read the heads. A look that fails halfway is gone on with once by the next one.
+
+        Else endpoints that fail every second call would never get through to the end.
+        """
+        self._looks += 1
+        claims, self._claims = self._claims, []
+        if not claims:
+            claims = self._claims = await self._heard()
         known = self.heads
+        try:
+            latest = await self._reached([claim.latest for claim in claims], _NEWEST)
+            final = await self._reached([claim.final for claim in claims], "the final block")
+            if known is not None:
+                await self._check_history(known, final)
+        except Retry:
+            # Whatever answers next may be another node.
+            self._checked.clear()
+            raise
+        self._claims = []
         if known is not None:
-            await self._check_history(known, final)
             if latest.block.height < known.latest.height:
                 latest = Header(known.latest, self.base_fee)
             if final.block.height < known.final.height:
@@ -137,10 +176,85 @@ class HeadTracker:
             self.heads, self.base_fee = heads, latest.base_fee
             self._notify()
 
-    async def _final(self, latest: Header) -> Header:
-        if isinstance(self._config.finality, str):
-            return await self._header(self._config.finality)
-        return await self._header(max(0, latest.block.height - self._config.finality))
+    async def _heard(self) -> list[_Claim]:
+        known = self.heads.latest.height if self.heads else 0
+        try:
+            return await self._quorum.reports(
+                self._claim,
+                "the head",
+                self._certain,
+                # Who is behind what is known may be the last to keep others from being heard.
+                lambda claim: claim.latest.block.height >= known,
+            )
+        except Retry:
+            self._halt_on_another_chain()
+            raise
+
+    async def _claim(self, rpc: Rpc) -> _Claim:
+        """Read one endpoint's heads; whatever answers after a fault is asked for its chain first."""
+        fresh = rpc not in self._checked
+        try:
+            if fresh:
+                await self._check(rpc)
+            look, latest = self._begun.pop(rpc, (0, None))
+            if latest is None or look < self._looks - 1:
+                look, latest = self._looks, await read_header(rpc, "latest")
+            self._begun[rpc] = self._looks, latest
+            final = await read_header(rpc, self._config.final_tag(latest.block.height))
+            del self._begun[rpc]
+            if final.block.height > latest.block.height:
+                if look == self._looks:
+                    raise BadAnswer(f"{rpc.name}: a final block above the newest one")
+                latest = final
+        except Retry as error:
+            if not fresh:
+                self._checked.discard(rpc)
+            self._say_failing(rpc, error.reason)
+            raise
+        self._say_failing(rpc, None)
+        return _Claim(latest, final)
+
+    def _say_failing(self, rpc: Rpc, reason: str | None) -> None:
+        """Log once that an endpoint keeps failing, and once that it answers again.
+
+        One that is alone is the chain itself, of which `poll` speaks.
+        """
+        before = self._failed[rpc]
+        self._failed[rpc] = before + 1 if reason else 0
+        if len(self._quorum.endpoints) == 1:
+            return
+        chain = self._config.id
+        if reason and before + 1 == _PATIENCE:
+            log.warning("endpoint fails", chain=chain, endpoint=rpc.name, reason=reason)
+        elif not reason and before >= _PATIENCE:
+            log.info("endpoint answers again", chain=chain, endpoint=rpc.name)
+
+    async def _check(self, rpc: Rpc) -> None:
+        found = await rpc.quantity("eth_chainId", [])
+        rpc.barred = "" if found == self._config.chain_id else f"{rpc.name} serves eip155:{found}"
+        if rpc.barred:
+            raise BadAnswer(rpc.barred)
+        self._checked.add(rpc)
+
+    def _halt_on_another_chain(self) -> None:
+        barred = [rpc.barred for rpc in self._quorum.endpoints if rpc.barred]
+        if len(barred) >= self._quorum.needed:
+            self.halt(", ".join(barred))
+
+    def _certain(self, claims: list[_Claim], missing: int) -> bool:
+        latest = [claim.latest.block.height for claim in claims]
+        final = [claim.final.block.height for claim in claims]
+        certain = self._quorum.certain
+        return certain(latest, missing) and certain(final, missing)
+
+    async def _reached(self, headers: list[Header], about: str) -> Header:
+        """The header that a quorum has at the highest height that a quorum reaches."""
+        height = self._quorum.reached([header.block.height for header in headers])
+        there = [header for header in headers if header.block.height == height]
+        for header in there:
+            if there.count(header) >= self._quorum.needed:
+                return header
+        return await self._agreed(height, about)
 
     async def _check_history(self, known: Heads, final: Header) -> None:
         """Halt if a block that was final is another one now: deeper than finality nothing may go."""
@@ -148,20 +262,20 @@ class HeadTracker:
             return
         again = final
         if final.block.height > known.final.height:
-            again = await self._header(known.final.height)
+            again = await self._agreed(known.final.height, "a final block")
         if again.block.hash != known.final.hash:
-            self._halt(f"the final block {known.final.height} was replaced by another one")
+            self.halt(f"the final block {known.final.height} was replaced by another one")
 
-    async def _header(self, height: int | str) -> Header:
-        header = await read_header(self._rpc, height)
-        if header is None:
-            raise BadAnswer(f"{self._rpc.name} has no block {height}")
-        return header
+    async def _agreed(self, height: int, about: str) -> Header:
+        fixed = about != _NEWEST
+        return await self._quorum.agree(lambda rpc: read_header(rpc, height), about, fixed=fixed)
 
-    def _halt(self, reason: str) -> NoReturn:
-        self._rpc.halted = Halt(self._config.id, reason)
+    def halt(self, reason: str) -> NoReturn:
+        """Raise `Halt`, now and in every later call."""
+        log.critical("chain must halt", chain=self._config.id, reason=reason)
+        self._quorum.halted = Halt(self._config.id, reason)
         self._notify()
-        raise self._rpc.halted
+        raise self._quorum.halted
 
     def _notify(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()

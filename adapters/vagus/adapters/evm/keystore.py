@@ -9,6 +9,8 @@ import contextlib
 import os
 import secrets
 import stat
+import struct
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,15 @@ from vagus.protocol import address_of
 
 __all__ = ["create_keystore", "load_keystore", "read_password", "write_secret"]
 
+# py_ecc, which eth_keyfile brings, lets Python recurse 100,000 times, deeper than the C stack is:
+# a server's JSON nested as deep would end the process instead of being an error.
+sys.setrecursionlimit(min(sys.getrecursionlimit(), 1000))
+
 SCRYPT_N = 1 << 18
 """scrypt's cost of a keystore: a second and 256 MB to open. A devnet's keys may do with less."""
 
 _MAX_FILE = 65_536
+_ACL_OWNER, _ACL_USER, _ACL_MASK = 0x01, 0x02, 0x10
 
 
 def create_keystore(
@@ -112,6 +119,26 @@ def _open(document: dict[str, Any], password: bytes) -> tuple[PrivateKey | None,
         return None, "not a keystore of version 3"
 
 
+def _shared(descriptor: int, mode: int) -> bool:
+    """Whether anyone but root, the owner and this process' user may open a file.
+
+    systemd hands a credential to a unit's user by an access control list: the list's mask then
+    shows as the mode's group bits, and says nothing of a group. The list is read as Linux stores it
+    (uapi/linux/posix_acl_xattr.h): a version, then entries of tag, permissions and id.
+    """
+    if mode & 0o007:
+        return True
+    try:
+        entries = os.getxattr(descriptor, "system.posix_acl_access")[4:]
+    except OSError:
+        return True
+    return any(
+        permissions and not (tag == _ACL_USER and who in (0, os.geteuid()))
+        for tag, permissions, who in struct.iter_unpack("<HHI", entries)
+        if tag not in (_ACL_OWNER, _ACL_MASK)
+    )
+
+
 def _read_guarded(path: Path) -> bytes:
     """Read a file that its owner alone may read, checked on the open file and not on its name."""
     try:
@@ -119,12 +146,12 @@ def _read_guarded(path: Path) -> bytes:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise WalletError(f"{path} is no regular file")
-            # systemd's credentials belong to root, and only the unit's user can reach them.
+            # systemd's credentials may belong to root.
             if found.st_uid not in (os.geteuid(), 0):
                 raise WalletError(
                     f"{path} belongs to user {found.st_uid}: run chown {os.geteuid()} {path}"
                 )
-            if found.st_mode & 0o077:
+            if found.st_mode & 0o077 and _shared(file.fileno(), found.st_mode):
                 raise WalletError(
                     f"{path} has mode {stat.S_IMODE(found.st_mode):04o}, so others can read it: "
                     f"run chmod 600 {path}"

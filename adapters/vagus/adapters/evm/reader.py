@@ -3,7 +3,8 @@
 A node that serves a range too large, truncates it, or is behind its own head answers too little
 without saying so. So every read is held against the hub's own count, what is missing is read again
 in smaller ranges, backwards to the last number that was read before, and what stays missing is a
-`Retry`, after which the ranges are smaller still.
+`Retry`, after which the ranges are smaller still. Of several endpoints a log counts once a quorum
+has it: one that is invented takes no true one's place, and what one leaves out others give.
 """
 
 from vagus.adapters.base import Block, Cursor, Requested
@@ -11,8 +12,9 @@ from vagus.adapters.evm import hub
 from vagus.adapters.evm.blocks import read_header, read_inclusion, read_logs
 from vagus.adapters.evm.codec import hash_bytes
 from vagus.adapters.evm.config import EvmConfig
-from vagus.adapters.evm.errors import BadAnswer, NodeError
-from vagus.adapters.evm.rpc import Rpc
+from vagus.adapters.evm.errors import BadAnswer, NodeError, NoQuorum
+from vagus.adapters.evm.heads import HeadTracker
+from vagus.adapters.evm.quorum import Quorum
 from vagus.adapters.evm.views import HubViews
 from vagus.protocol import hub_id
 
@@ -24,38 +26,51 @@ _MAX_READS_AGAIN = 256
 class IntentReader:
     """Reads IntentRequested in ranges of blocks that shrink where the node fails and grow again."""
 
-    def __init__(self, rpc: Rpc, views: HubViews, config: EvmConfig) -> None:
-        self._rpc = rpc
+    def __init__(
+        self, quorum: Quorum, tracker: HeadTracker, views: HubViews, config: EvmConfig
+    ) -> None:
+        self._quorum = quorum
+        self._tracker = tracker
         self._views = views
         self._address = config.account.address
         self._hub_id = hub_id(str(config.account))
         self._most = config.max_log_range
         self._range = config.max_log_range
+        self._newest: Block | None = None
+        self._search: tuple[int, int, bytes] | None = None
+        # The heights and hashes of cursors that came from here: the chain had those blocks.
+        self._known: set[tuple[int, bytes]] = set()
 
     async def start(self, final: Block) -> Cursor:
         """Find the block before the hub's deployment, by its time: firstSeq holds that time."""
-        config = await self._views.config(final)
-        deployed = config.first_seq >> 20
-        low, high = 0, final.height
+        first_seq = (await self._views.config(final)).first_seq
+        deployed = first_seq >> 20
+        if deployed > final.time:
+            raise BadAnswer(f"{self._quorum.name}: a hub of {deployed}, after the final block")
+        low, high, before = self._search or (0, final.height, b"")
         while low < high:
             middle = (low + high) // 2
-            header = await read_header(self._rpc, middle)
-            if header is None:
-                raise BadAnswer(f"{self._rpc.name} has no block {middle}")
-            if header.block.time < deployed:
-                low = middle + 1
+            block = await self._block(middle)
+            if block.time < deployed:
+                low, before = middle + 1, block.hash
             else:
                 high = middle
-        return Cursor(config.first_seq, low - 1)
+            # A search of many blocks goes on where an endpoint failed.
+            self._search = low, high, before
+        self._search = None
+        return self._cursor(first_seq, low - 1, before)
 
     async def intents(self, cursor: Cursor, until: Block) -> tuple[list[Requested], Cursor]:
         """Read one range from the cursor on; see `ChainAdapter.intents`."""
+        await self._check(cursor, until)
         if cursor.height >= until.height:
             return [], cursor
         last = min(until.height, cursor.height + self._range)
-        end = None
+        end, reached = None, until
         if last == until.height:
             end = (await self._views.config(until)).next_seq
+        else:
+            reached = await self._block(last)
         found = await self._read(cursor.height + 1, last)
         batch = _contiguous(found, cursor.next_seq)
         if not _complete(found, cursor.next_seq + len(batch), end):
@@ -63,11 +78,40 @@ class IntentReader:
             await self._read_again(found, cursor.next_seq + len(batch), end, last, until)
             batch = _contiguous(found, cursor.next_seq)
         self._range = min(2 * self._range, self._most)
-        return batch, Cursor(cursor.next_seq + len(batch), last)
+        return batch, self._cursor(cursor.next_seq + len(batch), last, reached.hash)
+
+    async def _check(self, cursor: Cursor, until: Block) -> None:
+        """Halt where a cursor of an earlier process stands on a block that the chain has not."""
+        at = cursor.height, cursor.hash
+        self._known = {each for each in self._known if each[0] >= cursor.height}
+        if not cursor.hash or at in self._known or cursor.height > until.height:
+            return
+        block = until if cursor.height == until.height else await self._block(cursor.height)
+        if block.hash != cursor.hash:
+            self._tracker.halt(
+                f"block {cursor.height} was final and is another one now: the chain was reorganised "
+                "deeper than its finality while the node was down"
+            )
+        self._known.add(at)
+
+    def _cursor(self, next_seq: int, height: int, block_hash: bytes) -> Cursor:
+        self._known.add((height, block_hash))
+        return Cursor(next_seq, height, block_hash)
+
+    async def _block(self, height: int) -> Block:
+        """Read a final block; the last one is kept for who comes again after a fault elsewhere."""
+        if self._newest is not None and self._newest.height == height:
+            return self._newest
+        header = await self._quorum.agree(
+            lambda rpc: read_header(rpc, height), "a final block", fixed=True
+        )
+        self._newest = header.block
+        return header.block
 
     async def requested(self, tx_id: str) -> list[Requested]:
         """Read what a transaction asked of the hub, from its receipt; a failed one asked nothing."""
-        inclusion = await read_inclusion(self._rpc, hash_bytes(tx_id))
+        tx = hash_bytes(tx_id)
+        inclusion = await self._quorum.agree(lambda rpc: read_inclusion(rpc, tx), "a receipt")
         if inclusion is None or not inclusion.success:
             return []
         try:
@@ -77,7 +121,7 @@ class IntentReader:
                 if event.address == self._address and event.topics[0] == hub.REQUESTED_TOPIC
             ]
         except ValueError as error:
-            raise BadAnswer(f"{self._rpc.name}: an intent in {tx_id}: {error}") from None
+            raise BadAnswer(f"{self._quorum.name}: an intent in {tx_id}: {error}") from None
 
     async def _read_again(
         self, found: dict[int, Requested], missing: int, end: int | None, last: int, until: Block
@@ -96,17 +140,22 @@ class IntentReader:
         else:
             # It lies further back than ranges of this size can reach.
             self._range = min(4 * self._range, self._most)
-        raise BadAnswer(f"{self._rpc.name}: the logs of {self._address} lack seq {missing}")
+        raise BadAnswer(f"{self._quorum.name}: the logs of {self._address} lack seq {missing}")
 
     async def _read(self, first: int, last: int) -> dict[int, Requested]:
         try:
-            events = await read_logs(self._rpc, self._address, hub.REQUESTED_TOPIC, first, last)
+            events = await self._quorum.union(
+                lambda rpc: read_logs(rpc, self._address, hub.REQUESTED_TOPIC, first, last),
+                "the hub's logs",
+                fixed=self._tracker.is_final(last),
+            )
             intents = [hub.decode_requested(event, self._hub_id) for event in events]
         except ValueError as error:
-            raise BadAnswer(f"{self._rpc.name}: an intent in {first}..{last}: {error}") from None
-        except (NodeError, BadAnswer):
+            raise BadAnswer(f"{self._quorum.name}: an intent in {first}..{last}: {error}") from None
+        except (NodeError, BadAnswer, NoQuorum) as error:
             # Most often a limit on ranges or results, of which every node has its own words.
-            self._range = max(1, (last - first + 1) // 2)
+            if not (isinstance(error, NoQuorum) and error.silent):
+                self._range = max(1, (last - first + 1) // 2)
             raise
         return {requested.intent.seq: requested for requested in intents}
 

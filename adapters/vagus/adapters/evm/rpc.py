@@ -4,6 +4,7 @@ The endpoint's URL may hold an API key: no error and no log repeats it, not even
 does.
 """
 
+import asyncio
 import itertools
 from types import TracebackType
 from typing import Self, TypeVar
@@ -16,7 +17,6 @@ from pydantic import SecretStr
 from vagus.adapters.evm.codec import data_bytes, hash_bytes, quantity
 from vagus.adapters.evm.config import endpoint_name
 from vagus.adapters.evm.errors import BadAnswer, NodeError, Unreachable, printable
-from vagus.protocol import Halt
 
 __all__ = ["Rpc"]
 
@@ -46,14 +46,22 @@ _text = msgspec.json.Decoder(str)
 class Rpc:
     """One endpoint, as an async context manager.
 
-    `halted` is set once for all when the node turns out to serve another chain: from then on every
-    call raises it.
+    `barred` is why nothing that it says counts, while that is so: it serves another chain. Every
+    call but that for the chain's id raises it then, as a `BadAnswer`.
     """
 
-    def __init__(self, url: SecretStr, timeout: float, max_answer: int) -> None:
-        self.name = endpoint_name(url)
+    def __init__(self, url: SecretStr, timeout: float, max_answer: int, name: str = "") -> None:
+        self.name = name or endpoint_name(url)
         """What may be shown of the endpoint."""
-        self.halted: Halt | None = None
+        self.barred = ""
+        self.requests = 0
+        """How many calls went out."""
+        self.failures = 0
+        """How many reads ended without a value."""
+        self.pending = 0
+        """How many reads are under way beside others that ask the same."""
+        self.resting_until = 0.0
+        """The event loop's time before which an endpoint that did not answer is better left alone."""
         self._url = url
         self._timeout = timeout
         self._max_answer = max_answer
@@ -82,10 +90,18 @@ class Rpc:
     async def call(self, method: str, params: list[object], decoder: msgspec.json.Decoder[T]) -> T:
         """Call a method; its result as the decoder's type.
 
-        Raises `Unreachable`, `BadAnswer`, `NodeError` (all `Retry`) or the `Halt` in `halted`.
+        Raises `Unreachable`, `BadAnswer`, `NodeError`: all `Retry`.
         """
-        if self.halted is not None:
-            raise self.halted
+        if self.barred and method != "eth_chainId":
+            raise BadAnswer(self.barred)
+        self.requests += 1
+        try:
+            return await self._call(method, params, decoder)
+        except Unreachable as error:
+            self.resting_until = asyncio.get_running_loop().time() + error.after
+            raise
+
+    async def _call(self, method: str, params: list[object], decoder: msgspec.json.Decoder[T]) -> T:
         number = next(self._ids)
         request = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
         body = await self._post(method, msgspec.json.encode(request))
@@ -97,11 +113,11 @@ class Rpc:
             raise BadAnswer(f"{self.name}: {method} was answered for another request")
         return self._decode(method, bytes(answer.result), decoder)
 
-    async def quantity(self, method: str, params: list[object]) -> int:
+    async def quantity(self, method: str, params: list[object], bits: int = 256) -> int:
         """Call a method whose result is a QUANTITY."""
         text = await self.call(method, params, _text)
         try:
-            return quantity(text)
+            return quantity(text, bits)
         except ValueError as error:
             raise BadAnswer(f"{self.name}: {method}: {error}") from None
 

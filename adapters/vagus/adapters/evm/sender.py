@@ -3,9 +3,13 @@
 A transaction's state is the newest signed bytes and every attempt's hash and height: nothing is
 taken from memory, so a node that starts again goes on where the journal stands. All attempts have
 one nonce, so at most one of them is ever included.
+
+What ends a transaction is read from a quorum of endpoints; signed bytes are handed to all of them.
 """
 
 import dataclasses
+import statistics
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -18,9 +22,11 @@ from vagus.adapters.evm.errors import (
     NodeError,
     is_known_transaction,
     is_out_of_funds,
+    reason_in,
     refusal,
 )
 from vagus.adapters.evm.heads import HeadTracker
+from vagus.adapters.evm.quorum import Quorum
 from vagus.adapters.evm.rpc import Rpc
 from vagus.adapters.evm.tx import EvmTx, tx_hash
 from vagus.adapters.evm.views import at_block
@@ -31,6 +37,7 @@ __all__ = ["Sender"]
 
 _MAX_ATTEMPTS = 32
 _LANE_SIZE = 8
+_NONCE_BITS = 60
 # What a hub's reason says about now and not about the call.
 _PASSING = frozenset({"paused"})
 
@@ -47,6 +54,14 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
     attempts: list[_Attempt]
 
 
+class _Simulation(NamedTuple):
+    """How a simulation ended; `words` of a revert are the same from every client, unlike its message."""
+
+    gas: int
+    refused: Refuse | None
+    words: str
+
+
 _encoder = msgspec.msgpack.Encoder()
 _states = msgspec.msgpack.Decoder(_State)
 
@@ -55,9 +70,9 @@ class Sender:
     """One account's transactions."""
 
     def __init__(
-        self, rpc: Rpc, tracker: HeadTracker, config: EvmConfig, wallet: Wallet | None
+        self, quorum: Quorum, tracker: HeadTracker, config: EvmConfig, wallet: Wallet | None
     ) -> None:
-        self._rpc = rpc
+        self._quorum = quorum
         self._tracker = tracker
         self._config = config
         self._wallet = wallet
@@ -65,7 +80,10 @@ class Sender:
 
     async def balance(self) -> int:
         """Read what the account has, in wei."""
-        return await self._rpc.quantity("eth_getBalance", [self._from(), "latest"])
+        params: list[object] = [self._from(), "latest"]
+        return await self._quorum.floor(
+            lambda rpc: rpc.quantity("eth_getBalance", params), "the account's balance"
+        )
 
     async def estimate(self, call: Call) -> Estimate:
         """Simulate at the newest block; see `ChainAdapter.estimate`."""
@@ -75,29 +93,44 @@ class Sender:
             "value": hex(call.value),
             "data": "0x" + call.data.hex(),
         }
-        try:
-            gas = await self._rpc.quantity("eth_estimateGas", [request, "latest"])
-        except NodeError as error:
-            refused = refusal(error)
-            if refused is None:
-                raise self._shortage(error) from None
+
+        async def simulate(rpc: Rpc) -> _Simulation:
+            try:
+                gas = await rpc.quantity("eth_estimateGas", [request, "latest"])
+            except NodeError as error:
+                refused = refusal(error)
+                if refused is None:
+                    raise self._shortage(error) from None
+                return _Simulation(0, refused, reason_in(error) or "")
+            most = self._config.max_gas
+            if gas > most:
+                return _Simulation(
+                    0, Refuse(f"the call needs {gas} gas, over max_gas {most}"), "gas"
+                )
+            return _Simulation(gas, None, "")
+
+        found = await self._quorum.alike(
+            simulate, "a simulation", key=lambda end: (end.refused is None, end.words)
+        )
+        if (refused := found[0].refused) is not None:
             if refused.reason in _PASSING:
-                raise Retry(f"the hub says: {refused.reason}", 30) from None
-            raise refused from None
-        if gas > self._config.max_gas:
-            raise Refuse(f"the call needs {gas} gas, over max_gas {self._config.max_gas}")
+                raise Retry(f"the hub says: {refused.reason}", 30)
+            raise refused
+        gas = max(end.gas for end in found)
         max_fee, tip = await self._fees()
         # A later state may cost a little more than the simulated one.
         return Estimate(min(gas + gas // 5, self._config.max_gas), max_fee, tip)
 
     async def open_lane(self, lane: bytes | None) -> bytes:
-        """Go on behind the journalled nonces, or behind what the chain has seen if that is more.
+        """Go on behind the journalled nonces, or behind those used at finality if that is more.
 
-        Pending transactions that the journal does not know count for nothing: they may never be
-        included, and a nonce behind them would wait for ever.
+        Others' transactions that are not final count for nothing: they may never be included, and a
+        nonce behind them would wait for ever. Where they are, ours is lost and built again. A new
+        lane has nothing behind it yet, and starts at what the chain has now.
         """
-        used = await self._rpc.quantity("eth_getTransactionCount", [self._from(), "latest"])
-        return _lane(used if lane is None else max(used, _nonce(lane)))
+        if lane is None:
+            return _lane(await self._count_now())
+        return _lane(max(await self._count_at(self._heads().final), _nonce(lane)))
 
     def build(self, call: Call, estimate: Estimate, lane: bytes) -> Built:
         """Take the lane's nonce and sign; see `ChainAdapter.build`."""
@@ -119,16 +152,19 @@ class Sender:
         return Built(_lane(nonce + 1), state, _name(attempt.hash))
 
     async def broadcast(self, raw: bytes) -> None:
-        """Send signed bytes; a node that has them, or has used their nonce, is success."""
+        """Send signed bytes to all endpoints; one that has them, or has used their nonce, is success."""
+        await self._quorum.tell(lambda rpc: self._send(rpc, raw))
+
+    async def _send(self, rpc: Rpc, raw: bytes) -> None:
         try:
-            found = await self._rpc.hash("eth_sendRawTransaction", ["0x" + raw.hex()])
+            found = await rpc.hash("eth_sendRawTransaction", ["0x" + raw.hex()])
         except NodeError as error:
             # Whether the nonce was used by this transaction, `advance` finds out.
             if is_known_transaction(error):
                 return
             raise self._shortage(error) from None
         if found != tx_hash(raw):
-            raise BadAnswer(f"{self._rpc.name}: another transaction's hash came back")
+            raise BadAnswer(f"{rpc.name}: another transaction's hash came back")
 
     async def advance(self, state: bytes) -> Step:
         """Read what became of a transaction; see `ChainAdapter.advance`."""
@@ -138,13 +174,13 @@ class Sender:
         # The heads before all reads: what is final in them was included before the receipts were asked for.
         heads = self._heads()
         for attempt in reversed(known.attempts):
-            inclusion = await read_inclusion(self._rpc, attempt.hash)
+            inclusion = await self._inclusion(attempt.hash)
             if inclusion is not None:
                 stage = await self._stage(inclusion, heads.final)
                 return Step(stage, state, _name(attempt.hash))
-        used = await self._count("latest")
+        used = await self._count_now()
         if used > tx.nonce:
-            if await self._count(at_block(heads.final)) > tx.nonce:
+            if await self._count_at(heads.final) > tx.nonce:
                 return Step(TxStage.LOST, state, newest)
             return Step(TxStage.BROADCAST, state, newest)
         if used == tx.nonce and self._is_stuck(known, heads):
@@ -156,9 +192,11 @@ class Sender:
     async def _stage(self, inclusion: Inclusion, final: Block) -> TxStage:
         if inclusion.height > final.height:
             return TxStage.INCLUDED
-        header = await read_header(self._rpc, inclusion.height)
-        if header is None or header.block.hash != inclusion.block_hash:
-            raise BadAnswer(f"{self._rpc.name}: a receipt in no block of the chain")
+        header = await self._quorum.agree(
+            lambda rpc: read_header(rpc, inclusion.height), "a final block", fixed=True
+        )
+        if header.block.hash != inclusion.block_hash:
+            raise BadAnswer(f"{self._quorum.name}: a receipt in no block of the chain")
         return TxStage.FINAL if inclusion.success else TxStage.REVERTED
 
     def _is_stuck(self, known: _State, heads: Heads) -> bool:
@@ -174,7 +212,9 @@ class Sender:
         tip = max(tip, tx.tip + tx.tip // 8 + 1)
         max_fee = max(max_fee, tx.max_fee + tx.max_fee // 8 + 1, tip)
         if max_fee > self._config.max_fee_per_gas or tip > self._config.max_priority_fee_per_gas:
-            log.warning("tx.at_fee_cap", chain=self._config.id, nonce=tx.nonce, max_fee=tx.max_fee)
+            log.warning(
+                "transaction at fee cap", chain=self._config.id, nonce=tx.nonce, max_fee=tx.max_fee
+            )
             return None
         return dataclasses.replace(tx, max_fee=max_fee, tip=tip)
 
@@ -188,7 +228,10 @@ class Sender:
         """The fees that the chain asks now: twice the base fee lasts for six full blocks."""
         height = self._heads().latest.height
         if self._tip[0] != height:
-            tip = await self._rpc.quantity("eth_maxPriorityFeePerGas", [])
+            tips = await self._quorum.reports(
+                lambda rpc: rpc.quantity("eth_maxPriorityFeePerGas", []), "the tip"
+            )
+            tip = statistics.median_low(tips)
             self._tip = (height, min(tip, self._config.max_priority_fee_per_gas))
         base, tip, cap = self._tracker.base_fee, self._tip[1], self._config.max_fee_per_gas
         if base + tip > cap:
@@ -201,12 +244,27 @@ class Sender:
             return Retry(f"the account {self._from()} on {self._config.id} cannot pay", 30)
         return error
 
-    async def _count(self, block: object) -> int:
-        return await self._rpc.quantity("eth_getTransactionCount", [self._from(), block])
+    async def _inclusion(self, tx: bytes) -> Inclusion | None:
+        return await self._quorum.agree(lambda rpc: read_inclusion(rpc, tx), "a receipt")
+
+    async def _count_now(self) -> int:
+        """How many transactions the account has in the newest block."""
+        return await self._quorum.floor(
+            lambda rpc: self._count(rpc, "latest"), "the account's transactions"
+        )
+
+    async def _count_at(self, final: Block) -> int:
+        """How many it had in a final block."""
+        return await self._quorum.agree(
+            lambda rpc: self._count(rpc, at_block(final)), "the account's transactions", fixed=True
+        )
+
+    async def _count(self, rpc: Rpc, block: object) -> int:
+        return await rpc.quantity("eth_getTransactionCount", [self._from(), block], _NONCE_BITS)
 
     def _heads(self) -> Heads:
         if self._tracker.heads is None:
-            raise Retry(f"{self._rpc.name} has not answered yet")
+            raise Retry(f"{self._quorum.name} has not answered yet")
         return self._tracker.heads
 
     def _signer(self) -> Wallet:

@@ -1,7 +1,7 @@
 """The hub's views, read at a block that is named by its hash (EIP-1898).
 
 By hash and not by height: every field of an answer is then of one state, a reorg is an error and
-not another answer, and several endpoints can be compared to the byte. There is no way back to
+not another answer, and endpoints are compared to the byte. There is no way back to
 heights: a node without EIP-1898 (all current clients have it) answers with an error.
 """
 
@@ -12,12 +12,15 @@ from vagus.adapters.base import Block, Delivery, IntentState
 from vagus.adapters.evm import hub
 from vagus.adapters.evm.config import EvmConfig
 from vagus.adapters.evm.errors import BadAnswer
+from vagus.adapters.evm.quorum import Quorum
 from vagus.adapters.evm.rpc import Rpc
 from vagus.protocol import Halt, hub_id
 
 __all__ = ["HubViews", "at_block"]
 
 T = TypeVar("T")
+
+_MAX_KEPT = 4
 
 
 def at_block(block: Block) -> dict[str, str]:
@@ -28,17 +31,25 @@ def at_block(block: Block) -> dict[str, str]:
 class HubViews:
     """The views of one hub."""
 
-    def __init__(self, rpc: Rpc, config: EvmConfig) -> None:
-        self._rpc = rpc
+    def __init__(self, quorum: Quorum, config: EvmConfig) -> None:
+        self._quorum = quorum
         self._chain = config.id
         self._address = config.account.address
         self._hub_id = hub_id(str(config.account))
+        # The newest configurations by their block's hash: several readers want those of one block,
+        # and where endpoints fail, who comes again needs only what is still missing.
+        self._kept: dict[bytes, hub.HubConfig] = {}
 
     async def config(self, block: Block) -> hub.HubConfig:
         """Read the hub's configuration. Raises `Halt` if the contract is another hub."""
+        if (kept := self._kept.get(block.hash)) is not None:
+            return kept
         config = await self._read(hub.CONFIG_CALL, hub.decode_config, block)
         if config.hub_id != self._hub_id:
             raise Halt(self._chain, f"the contract {self._address} is another hub")
+        while len(self._kept) >= _MAX_KEPT:
+            del self._kept[next(iter(self._kept))]
+        self._kept[block.hash] = config
         return config
 
     async def committee(self, block: Block) -> hub.Committee:
@@ -59,10 +70,15 @@ class HubViews:
 
     async def _read(self, call: bytes, decode: Callable[[bytes], T], block: Block) -> T:
         request = {"to": self._address, "data": "0x" + call.hex()}
-        data = await self._rpc.data("eth_call", [request, at_block(block)])
-        if not data:
-            raise BadAnswer(f"{self._rpc.name}: no hub at {self._address} in block {block.height}")
-        try:
-            return decode(data)
-        except ValueError as error:
-            raise BadAnswer(f"{self._rpc.name}: the hub's answer: {error}") from None
+        params: list[object] = [request, at_block(block)]
+
+        async def ask(rpc: Rpc) -> T:
+            data = await rpc.data("eth_call", params)
+            if not data:
+                raise BadAnswer(f"{rpc.name}: no hub at {self._address} in block {block.height}")
+            try:
+                return decode(data)
+            except ValueError as error:
+                raise BadAnswer(f"{rpc.name}: the hub's answer: {error}") from None
+
+        return await self._quorum.agree(ask, "the hub's state", fixed=True)

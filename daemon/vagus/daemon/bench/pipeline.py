@@ -28,8 +28,10 @@ from vagus.daemon.bench.stub_chain import StubChain
 from vagus.daemon.carriers import Carriers
 from vagus.daemon.committee import SoleSigner
 from vagus.daemon.execute import Executor
+from vagus.daemon.health import Health
 from vagus.daemon.metrics import Metrics
 from vagus.daemon.network import Network
+from vagus.daemon.pauses import Pauses
 from vagus.daemon.pipeline import Pipeline
 from vagus.daemon.records import IntentRecord, Stage
 from vagus.daemon.roster import Member, Roster
@@ -85,7 +87,9 @@ async def _measure(model_url: str, in_flight: int, intents: int, path: Path) -> 
     chains = [StubChain(hub, Wallet(key), committee.address) for hub in (_ORIGIN, _DEST)]
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(SqliteJournal(path))
-        network = Network([await stack.enter_async_context(chain) for chain in chains])
+        for chain in chains:
+            await stack.enter_async_context(chain)
+        network = Network(chains, journal)
         backend = await stack.enter_async_context(OpenAIBackend(_backend(model_url)))
         roster = _roster(chains, committee.address)
         agents = AgentRegistry({"chat@1": {"fee": {"base": 1000}}})
@@ -94,14 +98,16 @@ async def _measure(model_url: str, in_flight: int, intents: int, path: Path) -> 
             network=network,
             executor=Executor(agents, [backend], Policy(), roster, committee.address),
             committee=committee,
-            sender=Sender(journal),
+            sender=Sender(journal, network),
             roster=roster,
+            health=Health(journal, network.faults),
+            pauses=Pauses(),
         )
         async with asyncio.TaskGroup() as group:
             carriers = Carriers(group, pipeline, Metrics())
             watchers = [
                 group.create_task(
-                    watch(chain, journal, network.faults, carriers.take), name=f"watch {chain.hub}"
+                    watch(chain, journal, network, carriers.take), name=f"watch {chain.hub}"
                 )
                 for chain in chains
             ]

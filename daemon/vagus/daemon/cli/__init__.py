@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from vagus.daemon.cli import bench, devnet, hub, intent, keys, node
+from vagus.daemon.cli import agents, backup, bench, devnet, doctor, hub, intent, keys, node, tokens
 from vagus.daemon.logs import set_up
 from vagus.protocol import Retry, VagusError
 
@@ -26,10 +26,14 @@ app = typer.Typer(
     add_completion=False,
 )
 node.add_to(app)
+doctor.add_to(app)
 devnet.add_to(app)
+backup.add_to(app)
 app.add_typer(hub.app, name="hub")
 app.add_typer(intent.app, name="intent")
+app.add_typer(agents.app, name="agents")
 app.add_typer(keys.app, name="keys")
+app.add_typer(tokens.app, name="tokens")
 app.add_typer(bench.app, name="bench")
 
 

@@ -15,6 +15,7 @@ from vagus.daemon.cli.common import JsonOption, emit, say
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from vagus.daemon.bench.chain import ChainBench
     from vagus.daemon.bench.limit import Limit
     from vagus.daemon.bench.pipeline import Run
 
@@ -99,6 +100,60 @@ def pipeline(
         )
     else:
         _print(runs, found, ratio)
+
+
+@app.command()
+def chain(
+    intents: Annotated[
+        int, typer.Option(min=100, max=100_000, help="Intents of the backlog.")
+    ] = 10_000,
+    as_json: JsonOption = False,
+) -> None:
+    """Read a backlog of intents from a real chain and deliver to it, and tell whose time it takes.
+
+    The chain is anvil, with a hub on it. A bare client asks the same things in the same run and
+    looks at no answer: that time is the chain's, the rest is the node's. web3.py decodes the same
+    logs, to compare with. Where two of three endpoints must agree, all three are the one anvil.
+
+    chain s     seconds of anvil for the logs of all intents
+    adapter s   seconds in which the adapter read them, checked and without a gap
+    ratio       adapter over chain
+    delivers/s  simulated, signed, sent and seen included, 64 under way; and the bare client's
+    node ms     what the node adds to one delivery, in milliseconds
+    """
+    from vagus.daemon.bench.chain import measure_chain
+
+    with (
+        tempfile.TemporaryDirectory(prefix="vagus-bench-") as name,
+        _logging_to(Path(name) / "node.log"),
+    ):
+        result = measure_chain(intents, say)
+    if as_json:
+        emit(asdict(result))
+    else:
+        _print_chain(result)
+
+
+def _print_chain(result: ChainBench) -> None:
+    print(f"{'reading':>12} {'chain s':>10} {'adapter s':>10} {'intents/s':>10} {'ratio':>8}")
+    for each in result.readings:
+        print(
+            f"{each.quorum:>12} {each.chain_s:>10.2f} {each.adapter_s:>10.2f} "
+            f"{each.intents_per_s:>10,.0f} {each.ratio:>8.2f}"
+        )
+    alone = result.readings[0]
+    print(f"{'web3.py':>12} {alone.chain_s:>10.2f} {result.web3_s:>10.2f} ", end="")
+    print(f"{result.intents / result.web3_s:>10,.0f} {result.web3_s / alone.chain_s:>8.2f}")
+    print(f"{'delivering':>12} {'chain/s':>10} {'adapter/s':>10} {'node ms':>10}")
+    for sent in result.deliveries:
+        print(
+            f"{sent.quorum:>12} {sent.chain_per_s:>10,.0f} {sent.adapter_per_s:>10,.0f} "
+            f"{sent.node_ms:>10.2f}"
+        )
+    print(
+        f"reading {result.intents:,} intents: the chain costs {alone.chain_s:.2f} s, "
+        f"the node adds {alone.adapter_s - alone.chain_s:.2f} s"
+    )
 
 
 def _measure_limit(script: Path | None, intents: int, folder: Path) -> Limit | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -106,7 +107,8 @@ def send(
     if as_json:
         emit(ended)
     else:
-        typer.echo(ended["output"] if ended["status"] == "fulfilled" else ended["reason"])
+        fulfilled = ended["status"] == "fulfilled"
+        typer.echo(readable(ended["output_bytes"]) if fulfilled else ended["reason"])
     raise typer.Exit(0 if ended["status"] == "fulfilled" else 1)
 
 
@@ -119,6 +121,7 @@ def show(
     if as_json:
         emit(found)
         return
+    found["output"] = readable(found["output_bytes"])
     for key, value in found.items():
         if key != "history":
             typer.echo(f"{key:16} {'' if value is None else value}")
@@ -161,6 +164,19 @@ def watch(config: ConfigOption = DEFAULT) -> None:
         while True:
             time.sleep(0.5)
             live.update(intents_table(_get(config, path)["intents"]))
+
+
+def readable(output: str) -> str:
+    """Return an output, given in hex, as text if it is some, else as that hex.
+
+    Control characters make it none: a stranger's bytes must not steer a terminal.
+    """
+    try:
+        text = bytes.fromhex(output.removeprefix("0x")).decode()
+    except UnicodeDecodeError:
+        return output
+    controls = [each for each in text if unicodedata.category(each) == "Cc" and each not in "\n\t"]
+    return output if controls else text
 
 
 def _get(config: Path, path: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,7 +15,7 @@ ChainOption = Annotated[
     list[str] | None,
     typer.Option(
         "--chain",
-        help="id=CAIP-2,hub=CAIP-10,rpc=URL[,ws=URL]; once for each chain. Asked if absent.",
+        help="id=CAIP-2,hub=CAIP-10,rpc=URL[,rpc=URL][,ws=URL]; once a chain. Asked if absent.",
     ),
 ]
 
@@ -29,37 +29,79 @@ def add_to(app: typer.Typer) -> None:
 
 def init(
     folder: Annotated[Path, typer.Argument(help="Where the node lives; made if missing.")] = Path(),
-    profile: Annotated[str, typer.Option(help="devnet, testnet or mainnet.")] = "devnet",
+    profile: Annotated[
+        str | None,
+        typer.Option(help="devnet, testnet or mainnet: what the coins are worth. Asked if absent."),
+    ] = None,
     chain: ChainOption = None,
     port: Annotated[int, typer.Option(help="HTTP port on loopback.")] = 9464,
 ) -> None:
-    """Make a node's folder: keys, and a commented vagus.toml. Keys that are there stay."""
+    """Make a node's folder: keys, and a commented vagus.toml. What is there stays.
+
+    The profile decides what a node refuses. devnet: nothing. testnet: fewer than two endpoints a
+    chain, and keys that everyone knows. mainnet: also fewer than three, a hub with a threshold
+    under two or that somebody can change, weak key files.
+
+    With --profile and --chain nothing is asked: all is checked before a key is made.
+    """
     from vagus.daemon.config import ConfigError
     from vagus.daemon.folder import ChainChoice, make_keys, write_config
+    from vagus.daemon.profiles import LEAST_ENDPOINTS, PROFILES
 
-    if profile not in {"devnet", "testnet", "mainnet"}:
+    path = folder / "vagus.toml"
+    if path.exists():
+        if chain:
+            raise ConfigError([f"{path} exists: edit it, or remove it to begin again"])
+        say(f"{path} is there, and stays as it is; look at it with: vagus check --config {path}")
+        return
+    chains = [ChainChoice.parse(text) for text in chain or ()]
+    if profile is None:
+        profile = "devnet" if chains else _ask_profile(PROFILES)
+    if profile not in PROFILES:
         raise ConfigError([f"--profile {profile}: it is devnet, testnet or mainnet"])
+    for each in chains:
+        each.check(profile)
     keys = make_keys(folder, profile)
     say(f"signer   0x{keys.signer.hex()}   (a hub is deployed with it)")
     say(f"account  0x{keys.account.hex()}   (pays for transactions: fund it on each chain)")
-    if chain:
-        chains = [ChainChoice.parse(text) for text in chain]
-    else:
+    if not chains:
         signer = f"0x{keys.signer.hex()}"
         say(f"No hub yet? Stop here, `vagus hub deploy --signer {signer} …`, and come back.")
         try:
-            chains = [
-                ChainChoice(
-                    id=typer.prompt("Chain (CAIP-2)", default="eip155:31337"),
-                    rpc=typer.prompt("JSON-RPC endpoint", default="http://127.0.0.1:8545"),
-                    hub=typer.prompt("Hub (CAIP-10, as eip155:31337:0x…)"),
-                )
-            ]
+            chains = [_ask_chain(LEAST_ENDPOINTS[profile])]
         except typer.Abort:
             again = "give --chain id=…,hub=…,rpc=… or answer the questions; the keys stay"
             raise ConfigError([f"no config was written: {again}"]) from None
+        chains[0].check(profile)
     path = write_config(keys, profile, chains, port)
-    say(f"wrote    {path}; start the node with: vagus run --config {path}")
+    say(f"wrote    {path}")
+    say(f"next     vagus doctor --config {path}, and vagus run --config {path}")
+
+
+def _ask_profile(profiles: dict[str, str]) -> str:
+    from vagus.daemon.config import ConfigError
+
+    for name, means in profiles.items():
+        say(f"{name:8} {means}")
+    try:
+        answer: str = typer.prompt("Profile", default="devnet", err=True)
+    except typer.Abort:
+        raise ConfigError(["nothing was made: give --profile, or answer the question"]) from None
+    return answer.strip()
+
+
+def _ask_chain(endpoints: int) -> Any:
+    from vagus.daemon.folder import ChainChoice
+
+    chain = typer.prompt("Chain (CAIP-2)", default="eip155:31337")
+    rpc = tuple(
+        typer.prompt(
+            "JSON-RPC endpoint" if endpoints == 1 else f"JSON-RPC endpoint {at} of {endpoints}",
+            default="http://127.0.0.1:8545" if endpoints == 1 else None,
+        )
+        for at in range(1, endpoints + 1)
+    )
+    return ChainChoice(chain, typer.prompt(f"Hub (CAIP-10, as {chain}:0x…)"), rpc)
 
 
 def run(config: ConfigOption = Path("vagus.toml")) -> None:

@@ -9,7 +9,8 @@ from coincurve import PrivateKey
 from web3 import AsyncHTTPProvider, AsyncWeb3
 
 from vagus.adapters.base import Call
-from vagus.adapters.evm.deploy import artifact, deploy_contract
+from vagus.adapters.evm.artifacts import artifact
+from vagus.adapters.evm.deploy import deploy_contract
 from vagus.adapters.evm.wallet import Wallet
 from vagus.daemon.client import send
 from vagus.protocol import Account, agent_id, keccak256

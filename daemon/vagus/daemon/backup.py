@@ -1,0 +1,179 @@
+"""A journal's backup, taken from a running node or a stopped one, and its way back.
+
+The journal is the memory of what a node has signed. A backup is older than that memory, so that a
+node on a restored journal may decide nothing again: what the backup has no outcome of, and what was
+asked since, is left to its refund (docs/decisions/016.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sqlite3
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vagus.daemon.database import BACKUP_ID, damage
+from vagus.daemon.records import Stage
+from vagus.daemon.rows import LEAVE, SCHEMA_VERSION
+from vagus.protocol import VagusError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+__all__ = ["BackupError", "Copied", "back_up", "restore"]
+
+_PAGES = 4096
+
+
+class BackupError(VagusError):
+    """A backup cannot be taken or restored; nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What a copy holds: its size, and how many intents are ended, under way, or given up by it."""
+
+    size: int
+    ended: int
+    unfinished: int
+    left: int = 0
+
+
+def back_up(journal: Path, target: Path, progress: Callable[[float], None]) -> Copied:
+    """Copy a journal into a new file of mode 0600, at one point of its history.
+
+    A node that writes to it meanwhile is not held up. `progress` is told the part done, 0 to 1.
+    """
+    if not journal.is_file():
+        raise BackupError(f"{journal} does not exist: no node has run on this data folder")
+    with (
+        _new_file(target) as scratch,
+        _errors(journal),
+        contextlib.closing(sqlite3.connect(journal, isolation_level=None)) as source,
+        contextlib.closing(sqlite3.connect(scratch, isolation_level=None)) as copy,
+    ):
+        source.execute("PRAGMA query_only=1")
+        # Within this transaction the source stands still, whatever others write.
+        source.execute("BEGIN")
+        _check(journal, source, application_id=0)
+        _copy(source, copy, progress)
+        copy.execute("PRAGMA journal_mode=DELETE")
+        copy.execute(f"PRAGMA application_id={BACKUP_ID}")
+        if fault := damage(copy):
+            raise BackupError(f"{journal} is damaged ({fault}): no backup was taken")
+        ended, unfinished = _count(copy)
+    return Copied(target.stat().st_size, ended, unfinished)
+
+
+def restore(backup: Path, journal: Path, progress: Callable[[float], None]) -> Copied:
+    """Make a journal of a backup where there is none; the caller holds the data folder.
+
+    Raises BackupError for a file that is no whole backup of this version, and where a journal, or a
+    part of one, is there already.
+    """
+    for name in (journal.name, f"{journal.name}-wal", f"{journal.name}-shm"):
+        if journal.with_name(name).exists():
+            raise BackupError(
+                f"{journal.with_name(name)} exists: move the old journal away, and keep it, since "
+                "it may know more than the backup"
+            )
+    if not backup.is_file():
+        raise BackupError(f"{backup}: no such file")
+    read_only = f"{backup.resolve().as_uri()}?mode=ro&immutable=1"
+    with (
+        _new_file(journal) as scratch,
+        _errors(backup),
+        contextlib.closing(sqlite3.connect(read_only, uri=True)) as source,
+        contextlib.closing(sqlite3.connect(scratch, isolation_level=None)) as copy,
+    ):
+        _check(backup, source, application_id=BACKUP_ID)
+        if fault := damage(source):
+            raise BackupError(f"{backup} is damaged ({fault}): take an older one")
+        _copy(source, copy, progress)
+        left = _mark(copy)
+        ended, unfinished = _count(copy)
+    return Copied(journal.stat().st_size, ended - left, unfinished, left)
+
+
+def _mark(copy: sqlite3.Connection) -> int:
+    """Have a node decide nothing again that was there before now; returns how many are given up."""
+    now = time.time()
+    copy.execute("BEGIN")
+    undecided = "final=1 AND attestation IS NULL AND stage < 9"
+    left = copy.execute(f"{LEAVE} WHERE {undecided}", (now,)).rowcount
+    copy.execute("DELETE FROM fences")
+    copy.execute("INSERT INTO restores VALUES(?)", (now,))
+    copy.execute("PRAGMA application_id=0")
+    copy.execute("COMMIT")
+    return left
+
+
+def _check(path: Path, db: sqlite3.Connection, application_id: int) -> None:
+    found = db.execute("PRAGMA application_id").fetchone()[0]
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if found != application_id or version == 0:
+        kind = "backup" if application_id == BACKUP_ID else "journal"
+        raise BackupError(f"{path} is no {kind} of vagus")
+    if version != SCHEMA_VERSION:
+        raise BackupError(
+            f"{path} has schema {version}, this vagus knows {SCHEMA_VERSION}: use the vagus that wrote it"
+        )
+
+
+def _copy(
+    source: sqlite3.Connection, copy: sqlite3.Connection, progress: Callable[[float], None]
+) -> None:
+    def told(_: int, remaining: int, total: int) -> None:
+        progress(1 - remaining / total if total else 1.0)
+
+    source.backup(copy, pages=_PAGES, progress=told)
+
+
+def _count(db: sqlite3.Connection) -> tuple[int, int]:
+    rows = dict(db.execute("SELECT stage, COUNT(*) FROM intents GROUP BY stage"))
+    ended = sum(count for stage, count in rows.items() if Stage(stage).ended)
+    return ended, sum(rows.values()) - ended
+
+
+@contextlib.contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise BackupError(f"{path} cannot be copied: {error}") from error
+
+
+@contextlib.contextmanager
+def _new_file(path: Path) -> Iterator[Path]:
+    """Yield an empty scratch file (0600) that becomes `path` at the end, whole or not at all.
+
+    It never replaces a file. What a killed process left is no journal by its name, and in nobody's way.
+    """
+    if path.exists():
+        raise BackupError(f"{path} exists already: name a new file")
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        os.close(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        yield scratch
+        _sync(scratch)
+        os.link(scratch, path)
+        _sync(path.parent)
+    except FileExistsError:
+        raise BackupError(f"{path} exists already: name a new file") from None
+    except OSError as error:
+        raise BackupError(f"{path} cannot be written: {error.strerror}") from None
+    finally:
+        for name in (scratch.name, f"{scratch.name}-journal"):
+            scratch.with_name(name).unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,183 @@
+"""What `vagus doctor` asks of one chain: its endpoints, its hub, and the account that pays."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from vagus.adapters.base import Question
+from vagus.daemon.checks import Finding, Verdict, fail, ok, warn, worst
+from vagus.daemon.client import first_heads
+from vagus.daemon.profiles import HUB_RULES, Hub
+from vagus.protocol import ZERO32, Halt, Refuse, Retry, VagusError, unpack_address
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vagus.adapters.base import ChainAdapter, Endpoint, Heads
+    from vagus.daemon.profiles import Made
+
+__all__ = ["look_at_chain"]
+
+# Seconds: blocks that are further apart from their finality, or from this machine's clock.
+LONG_FINALITY = 3600
+OLD_HEAD = 600
+CLOCK_SKEW = 60
+# Pairs of one delivery and one settlement that the account should be good for.
+LITTLE, NONE_LEFT = 100, 10
+# docs/gas.md, committee of one: a delivery with a callback that stores 144 bytes, and a settlement
+# with five payees who have no credit yet. By CAIP-2 namespace.
+GAS = {"eip155": 131_700 + 164_290 + 190_484}
+
+
+async def look_at_chain(adapter: ChainAdapter, made: Made) -> list[Finding]:
+    """Enter an adapter and look at its chain; a fault in one part leaves the others."""
+    try:
+        async with adapter:
+            endpoints = list(_endpoints(adapter, await adapter.endpoints()))
+            if worst(endpoints) == Verdict.FAIL:
+                return endpoints  # without a quorum nothing else can be read
+            try:
+                heads = await first_heads(adapter)
+            except Halt:
+                raise
+            except VagusError as error:
+                advice = "see the endpoints above, and its log"
+                return [*endpoints, fail(f"head {adapter.chain}", str(error), advice)]
+            hub, account = await asyncio.gather(
+                _guarded(f"hub {adapter.chain}", _hub(adapter, made)),
+                _guarded(f"account {adapter.chain}", _account(adapter, heads)),
+            )
+            return [*endpoints, *_times(adapter, heads), *hub, *account]
+    except Halt as error:
+        advice = "name an endpoint of this chain in rpc under [[chains]]"
+        return [fail(f"head {adapter.chain}", error.reason, advice)]
+
+
+async def _guarded(name: str, check: object) -> list[Finding]:
+    try:
+        return await check  # type: ignore[no-any-return,misc]
+    except (Retry, Refuse) as error:
+        return [fail(name, error.reason, "see the endpoints above, and ask again")]
+
+
+def _endpoints(adapter: ChainAdapter, found: tuple[Endpoint, ...]) -> Iterator[Finding]:
+    good = 0
+    for each in found:
+        name = f"endpoint {adapter.chain} {each.name}"
+        if each.fault is None and each.latest is not None:
+            good += 1
+            yield ok(name, f"block {each.latest.height} in {each.seconds * 1000:.0f} ms")
+        else:
+            advice = "see whether it is up and in reach, or name another in rpc under [[chains]]"
+            yield warn(name, each.fault or "no block came", advice)
+    agreeing, of = adapter.quorum
+    said = f"{good} of {of} endpoints are sound, {agreeing} must agree"
+    name = f"quorum {adapter.chain}"
+    if good < agreeing:
+        yield fail(name, said, "nothing is read or signed until they are: mend those above")
+    elif good < of:
+        yield warn(name, said, "mend the others before one more fails")
+    else:
+        yield ok(name, said)
+
+
+def _times(adapter: ChainAdapter, heads: Heads) -> Iterator[Finding]:
+    name = f"finality {adapter.chain}"
+    blocks = heads.latest.height - heads.final.height
+    seconds = heads.latest.time - heads.final.time
+    said = f"{blocks} blocks, {seconds} s behind the newest"
+    if seconds > LONG_FINALITY:
+        yield warn(name, said, "the chain has stopped to finalise: look at its status page")
+    else:
+        yield ok(name, said)
+    name, behind = f"time {adapter.chain}", time.time() - heads.latest.time
+    if behind < -CLOCK_SKEW:
+        said = f"this machine's clock is {-behind:.0f} s behind the newest block"
+        yield warn(name, said, "set the clock; deadlines go by chain time all the same")
+    elif behind > OLD_HEAD:
+        said = f"the newest block is {behind:.0f} s old by this machine's clock"
+        yield warn(name, said, "the chain stands still, or the clock is ahead: see both")
+    else:
+        yield ok(name, f"the newest block is {max(0, behind):.0f} s old")
+
+
+async def _hub(adapter: ChainAdapter, made: Made) -> list[Finding]:
+    state = await adapter.hub_state()
+    changeable = await adapter.upgradeable()
+    name, found = f"hub {adapter.chain}", []
+    current = state.current
+    said = (
+        f"epoch {current.epoch}, threshold {current.threshold} of {len(current.signers)}, "
+        f"{'paused' if state.paused else 'open'} at block {state.at.height}"
+    )
+    if made.signer not in current.signers:
+        advice = "rotate the hub to a set with it, or run with a signer that is in the set"
+        found.append(fail(name, f"{said}; this node's signer is not in the set", advice))
+    elif current.threshold > 1:
+        advice = "a committee of several is still to come: use a hub with a threshold of 1"
+        found.append(fail(name, f"{said}; this node alone is no quorum", advice))
+    elif state.paused:
+        found.append(warn(name, said, "its guardian has paused it: nothing is delivered meanwhile"))
+    else:
+        found.append(ok(name, said))
+    profile = made.settings.profile
+    for rule in HUB_RULES:
+        for words in rule.breaks(Hub(adapter.hub, state, changeable)):
+            if profile in rule.profiles:
+                finding, _, advice = words.partition("; ")
+                found.append(
+                    fail(f"profile {profile}: {rule.name} {adapter.chain}", finding, advice)
+                )
+    name = f"code {adapter.chain}"
+    if changeable is None:
+        found.append(ok(name, "a known build that nobody can change"))
+    else:
+        advice = "use a hub of `vagus hub deploy`: who can change it can take what it holds"
+        found.append(warn(name, changeable, advice))
+    return found
+
+
+async def _account(adapter: ChainAdapter, heads: Heads) -> list[Finding]:
+    """Say for how many deliveries and settlements the account's coins last at the fees of now."""
+    name = f"account {adapter.chain}"
+    if not any(adapter.account):
+        return []  # said by the config's checks
+    address = unpack_address(adapter.chain, adapter.account)
+    balance = await adapter.balance()
+    price = await _price(adapter, heads) if balance else None
+    gas = GAS.get(adapter.chain.partition(":")[0])
+    if not balance:
+        return [fail(name, f"{address} has nothing", "send it coins: it pays for transactions")]
+    if price is None or gas is None:
+        return [ok(name, f"{address} has {balance}; what a transaction costs now is not known")]
+    pairs = balance // (gas * price)
+    said = (
+        f"{address} has {balance}: {pairs} deliveries and settlements at {gas:,} gas for both and "
+        f"up to {price / 1e9:.3g} gwei"
+    )
+    if pairs < NONE_LEFT:
+        return [fail(name, said, "send it coins")]
+    return [warn(name, said, "send it coins")] if pairs < LITTLE else [ok(name, said)]
+
+
+async def _price(adapter: ChainAdapter, heads: Heads) -> int | None:
+    """Return the most that a unit of gas may cost now, by estimating a request that is not sent."""
+    state = await adapter.hub_state()
+    question = Question(
+        agent_id=ZERO32,
+        payload=b"",
+        model_digest=ZERO32,
+        terms=b"",
+        min_signers=0,
+        dest_hub=adapter.hub_id,
+        callback=ZERO32,
+        callback_gas=0,
+        deadline=heads.latest.time + state.min_ttl + 600,
+        fee=state.min_fee,
+    )
+    try:
+        return (await adapter.estimate(adapter.request_call(question))).max_fee
+    except (Retry, Refuse):
+        return None

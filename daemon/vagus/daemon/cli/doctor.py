@@ -1,0 +1,131 @@
+"""`vagus check`, `vagus doctor` and `vagus resume`: is all well, and what to do where it is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vagus.daemon.cli.common import ConfigOption, JsonOption, emit, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from vagus.daemon.checks import Finding
+
+__all__ = ["add_to"]
+
+DEFAULT = Path("vagus.toml")
+_COLORS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command()(check)
+    app.command()(doctor)
+    app.command()(resume)
+
+
+def check(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
+    """Look at the config and the key files alone: nobody is asked, nothing is written.
+
+    Ends with 0 where nothing fails, else with 1. `vagus run` refuses what fails here.
+    """
+    from vagus.daemon.checks import look_at
+
+    findings = look_at(config).findings
+    if not as_json:
+        for each in findings:
+            _print(each)
+    _end(findings, as_json)
+
+
+def doctor(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
+    """Look at all that a node needs: config, endpoints, hubs, coins, clock, disk, models.
+
+    Works beside a running node and changes nothing. Ends with 0 where nothing fails, else with 1.
+    """
+    import uvloop
+
+    from vagus.daemon.doctor import examine
+    from vagus.daemon.logs import set_up
+
+    set_up("critical", "console")  # what an adapter would log is a line of the report
+    report = (lambda _: None) if as_json else _print
+    _end(uvloop.run(examine(config, report, say)), as_json)
+
+
+def resume(
+    chain: Annotated[str, typer.Argument(help="The halted chain, as eip155:1.")],
+    config: ConfigOption = DEFAULT,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take back a chain's halt, once you have looked at the chain. The node must be stopped.
+
+    At its next start the node reads the chain's hub again from its deployment on. Intents whose
+    block is gone are left; those whose transactions are gone are delivered or settled again.
+    """
+    import time
+
+    import uvloop
+
+    from vagus.daemon.config import ConfigError, load
+    from vagus.daemon.lock import DataInUseError, data_folder
+    from vagus.daemon.records import Halted
+    from vagus.daemon.sqlite import SqliteJournal
+
+    settings = load(config)
+    known = [str(table.get("id")) for table in settings.chains]
+    if chain not in known:
+        raise ConfigError([f"{chain} is not in the config, which has {', '.join(known)}"])
+
+    async def run() -> Halted | None:
+        async with SqliteJournal(settings.data / "journal.sqlite") as journal:
+            found = {each.chain: each for each in await journal.halts()}
+            if (halted := found.get(chain)) is None:
+                return None
+            when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(halted.at))
+            say(f"{chain} was halted on {when}: {halted.reason}")
+            say("Have you looked at the chain, and do you trust the endpoints in the config?")
+            if not yes:
+                typer.confirm("Resume", abort=True, err=True)
+            return await journal.resume(chain)
+
+    if not (settings.data / "journal.sqlite").exists():
+        halted = None
+    else:
+        try:
+            with data_folder(settings.data):
+                halted = uvloop.run(run())
+        except DataInUseError as error:
+            raise DataInUseError(
+                f"{error}; or have the node do it: POST /v1/chains/{chain}/resume with a token"
+            ) from None
+    if as_json:
+        emit({"chain": chain, "resumed": halted is not None})
+    elif halted is None:
+        say(f"{chain} is not halted: nothing was changed")
+    else:
+        say(f"resumed; start the node: vagus run --config {config}")
+
+
+def _print(finding: Finding) -> None:
+    verdict = typer.style(f"{finding.verdict:4}", fg=_COLORS[finding.verdict])
+    typer.echo(f"{verdict}  {finding.name}: {finding.finding}")
+    if finding.advice:
+        typer.echo(f"      → {finding.advice}")
+
+
+def _end(findings: Iterable[Finding], as_json: bool) -> None:
+    from vagus.daemon.checks import Verdict, worst
+
+    found = list(findings)
+    verdict = worst(found)
+    if as_json:
+        emit({"verdict": str(verdict), "checks": [each.show() for each in found]})
+    else:
+        counts = ", ".join(f"{sum(each.verdict == one for each in found)} {one}" for one in Verdict)
+        typer.echo(f"{verdict}: {counts}")
+    raise typer.Exit(1 if verdict == Verdict.FAIL else 0)

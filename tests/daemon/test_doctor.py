@@ -1,0 +1,206 @@
+"""`vagus check` and `vagus doctor` without a chain: each fault is one line that says what to do."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from support.journals import HUB
+from support.scripted import GOOD, Script, response, scripted, sending
+from vagus.daemon.checks import Finding, Verdict, look_at, worst
+from vagus.daemon.cli import app
+from vagus.daemon.config import ConfigError
+from vagus.daemon.database import read_only
+from vagus.daemon.doctor import examine
+from vagus.daemon.folder import ChainChoice, make_keys, write_config
+from vagus.daemon.lock import data_folder, holder
+from vagus.daemon.sqlite import SqliteJournal
+
+CHAIN = HUB.rpartition(":")[0]
+CANARY = "canary-7f3a-in-a-path"
+LOCAL = '[[backends]]\nkind = "local"\n'
+
+Change = Callable[[str], str]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    chosen = ChainChoice(CHAIN, HUB, (f"http://127.0.0.1:9/{CANARY}",))
+    return write_config(make_keys(tmp_path, "devnet"), "devnet", [chosen], 9464)
+
+
+def by_name(findings: object) -> dict[str, Finding]:
+    assert isinstance(findings, list | tuple)
+    found = {each.name: each for each in findings}
+    for each in findings:
+        assert bool(each.advice) == (each.verdict != Verdict.OK), each
+        assert "\n" not in each.finding + each.advice
+        assert CANARY not in repr(each)
+    return found
+
+
+def test_what_init_writes_is_all_well(config: Path) -> None:
+    looked = look_at(config)
+    assert worst(looked.findings) == Verdict.OK
+    assert {"config", "signer", "backend local", "agent chat@1", "profile devnet", "roster"} <= (
+        by_name(looked.findings).keys()
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "name", "said"),
+    [
+        ("[http]", "[htp]", "config", 'did you mean "http"?'),
+        ('finality = "', 'finalty = "', "chains", "chains.0.finalty"),
+        ('kind = "local"\n\n', 'kind = "lokal"\n\n', "backends", "lokal"),
+        ('"chat@1"', '"chta@1"', "agents", "not installed"),
+        ('"keys/signer.json"', '"keys/gone.json"', "signer", "cannot be read"),
+        ("signer = \"0x", "signer = \"0xab", "config", "40 lower-case hex digits"),
+        (f'addresses."{CHAIN}"', 'addresses."eip155:1"', f"payee {CHAIN}", "where this node"),
+        (f'\n"{CHAIN}" = "', '\n"eip155:1" = "', f"allowance {CHAIN}", "no gas_allowance"),
+        ('profile = "devnet"', 'profile = "testnet"', "profile testnet: endpoints", "1 endpoint"),
+        ('profile = "devnet"', 'profile = "mainnet"', "profile mainnet: encryption", "devnet"),
+    ],
+)  # fmt: skip
+def test_each_fault_of_a_config_fails_with_what_to_do(
+    config: Path, old: str, new: str, name: str, said: str
+) -> None:
+    text = config.read_text()
+    assert old in text
+    config.write_text(text.replace(old, new, 1))
+    found = by_name(look_at(config).findings)
+    assert found[name].verdict == Verdict.FAIL
+    assert said in found[name].finding
+
+
+@pytest.mark.parametrize("name", ["signer.json", "account.json", "password"])
+def test_a_key_file_that_others_can_read_fails(config: Path, name: str) -> None:
+    (config.parent / "keys" / name).chmod(0o644)
+    findings = look_at(config).findings
+    by_name(findings)
+    [first, *_] = [each for each in findings if each.verdict == Verdict.FAIL]
+    assert f"{name} has mode 0644" in first.finding
+    assert "chmod 600" in first.finding
+
+
+def test_a_folder_and_a_config_that_others_can_read_are_warned_of(config: Path) -> None:
+    (config.parent / "keys").chmod(0o755)
+    config.chmod(0o644)
+    found = by_name(look_at(config).findings)
+    assert found["key folder"].advice == f"chmod 700 {config.parent / 'keys'}"
+    assert found["config file"].advice == f"chmod 600 {config}"
+    assert worst(found.values()) == Verdict.WARN
+
+
+def test_a_signer_that_is_no_member_fails(config: Path) -> None:
+    other = make_keys(config.parent / "other", "devnet")
+    text = config.read_text()
+    own = next(line for line in text.splitlines() if line.startswith("signer = "))
+    config.write_text(text.replace(own, f'signer = "0x{other.signer.hex()}"'))
+    found = by_name(look_at(config).findings)
+    assert found["roster"].verdict == Verdict.FAIL
+    assert "is not in the roster" in found["roster"].finding
+
+
+async def doctor(config: Path, script: Script) -> dict[str, Finding]:
+    """The whole report, with a scripted model and no chain."""
+    async with scripted(script) as model:
+        table = f'[[backends]]\nkind = "openai"\nname = "m"\nbase_url = "{model.base_url}"\n'
+        text = config.read_text().replace(LOCAL, table + 'models = [{ name = "m" }]\n', 1)
+        config.write_text(text)
+        reported: list[Finding] = []
+        found = await examine(config, reported.append, lambda _: None)
+        assert reported == found
+    return by_name(found)
+
+
+async def test_a_chain_that_does_not_answer_fails_and_the_rest_is_looked_at(config: Path) -> None:
+    found = await doctor(config, sending(response(GOOD)))
+    assert found[f"quorum {CHAIN}"].verdict == Verdict.FAIL
+    assert found[f"quorum {CHAIN}"].finding == "0 of 1 endpoints are sound, 1 must agree"
+    assert found[f"chain {CHAIN}"].verdict == Verdict.OK  # its table
+    assert any(name.startswith(f"endpoint {CHAIN} http://127.0.0.1") for name in found)
+    assert found["model m"].verdict == Verdict.OK
+    assert found["node"].finding == "none runs on this data folder"
+    assert found["disk"].verdict in {Verdict.OK, Verdict.WARN}
+
+
+async def test_a_model_that_does_not_answer_fails(config: Path) -> None:
+    found = await doctor(config, sending(response(b"{}", status="503 Service Unavailable")))
+    assert found["model m"].verdict == Verdict.FAIL
+
+
+async def test_a_halt_is_said_with_its_time_its_reason_and_its_command(config: Path) -> None:
+    data = config.parent / "data"
+    data.mkdir(mode=0o700)
+    async with SqliteJournal(data / "journal.sqlite") as journal:
+        await journal.halt(CHAIN, "the final block 7 was replaced by another one")
+        # Read beside the node that has it open.
+        found = await doctor(config, sending(response(GOOD)))
+    halt = found[f"halt {CHAIN}"]
+    assert halt.verdict == Verdict.FAIL
+    assert "the final block 7 was replaced" in halt.finding
+    assert "UTC" in halt.finding
+    assert f"vagus resume {CHAIN}" in halt.advice
+
+
+async def test_a_journal_of_another_vagus_fails_and_is_left_alone(config: Path) -> None:
+    data = config.parent / "data"
+    data.mkdir(mode=0o700)
+    (data / "journal.sqlite").write_bytes(b"no database" * 1000)
+    found = await doctor(config, sending(response(GOOD)))
+    assert found["halts"].verdict == Verdict.FAIL
+    assert (data / "journal.sqlite").read_bytes() == b"no database" * 1000
+
+
+def resume(config: Path, *options: str, chain: str = CHAIN, answer: str = "") -> Result:
+    arguments = ["resume", chain, "--config", str(config), *options]
+    return CliRunner().invoke(app, arguments, input=answer)
+
+
+def halts(config: Path) -> list[str]:
+    with read_only(config.parent / "data" / "journal.sqlite") as db:
+        return [row[0] for row in db.execute("SELECT chain FROM halts")]
+
+
+async def halted(config: Path) -> None:
+    async with SqliteJournal(config.parent / "data" / "journal.sqlite") as journal:
+        await journal.halt(CHAIN, "the final block 7 was replaced by another one")
+
+
+def test_a_resume_says_what_was_halted_and_asks(config: Path) -> None:
+    assert "is not halted" in resume(config).stderr
+    assert not (config.parent / "data").exists()
+    (config.parent / "data").mkdir(mode=0o700)
+    asyncio.run(halted(config))
+    assert isinstance(resume(config, chain="eip155:1").exception, ConfigError)
+    for answer, left in (("", [CHAIN]), ("n\n", [CHAIN]), ("y\n", [])):
+        result = resume(config, answer=answer)
+        assert result.exit_code == (1 if left else 0)
+        assert "the final block 7 was replaced" in result.stderr
+        assert halts(config) == left
+    assert json.loads(resume(config, "--json").stdout) == {"chain": CHAIN, "resumed": False}
+
+
+def test_who_holds_a_folder_is_known_without_touching_it(tmp_path: Path) -> None:
+    assert holder(tmp_path) is None
+    with data_folder(tmp_path / "data") as folder:
+        assert holder(folder) == os.getpid()
+        asked = [
+            sys.executable,
+            "-c",
+            "import sys; from pathlib import Path;"
+            "from vagus.daemon.lock import holder; print(holder(Path(sys.argv[1])))",
+            str(folder),
+        ]
+        said = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+        assert said == f"{os.getpid()}\n"
+    assert holder(folder) is None
+    assert (folder / "lock").exists()
