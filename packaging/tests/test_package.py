@@ -70,10 +70,8 @@ async def test_a_node_is_made_as_its_user_and_passes_its_check(
     hub = json.loads(out)["hub"]
     await chain.web3.provider.make_request("anvil_setBalance", [account, hex(10**20)])  # type: ignore[arg-type]
     table = f"id={chain.caip2},hub={hub},rpc={chain.rpc},ws={chain.ws}"
-    made = ("vagus", "init", "/etc/vagus", "--profile", "devnet", "--chain", table)
-    machine.run(*made, user="vagus")
-    # docs/operators.md: the journal does not live below /etc.
-    machine.run("sed", "-i", 's|^data = .*|data = "/var/lib/vagus"|', CONFIG, user="vagus")
+    made = ("vagus", "init", "/etc/vagus", "--data", "/var/lib/vagus", "--profile", "devnet")
+    machine.run(*made, "--chain", table, user="vagus")
     machine.run("vagus", "check", "--config", CONFIG, user="vagus")
     for path in ("keys/signer.json", "keys/account.json", "keys/password", "vagus.toml"):
         mode = machine.run("stat", "-c", "%a %U", f"/etc/vagus/{path}")

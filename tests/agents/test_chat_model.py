@@ -307,7 +307,7 @@ def reply(**what: Any) -> str:
         (reply(tool="add", arguments={"a": True, "b": 2}), r"arguments\.a breaks type"),
         (reply(tool="add", arguments="a=1"), "arguments breaks type"),
         (reply(tool="add", arguments=None), "arguments breaks type"),
-        (reply(tool="add", arguments={"a": 1, "b": 2}, answer="x"), "neither"),
+        (reply(tool="add", arguments={"a": 1, "b": 2}, answer="x"), "was not offered"),
         (reply(answer=""), "breaks minLength"),
         (reply(answer={"lc": 1}), "breaks type"),
         (reply(calls=[]), "neither"),

@@ -147,7 +147,11 @@ def sole_roster(folder: NodeFolder, chains: Sequence[str]) -> Roster:
 
 
 def write_config(
-    folder: NodeFolder, profile: str, chains: Sequence[ChainChoice], port: int
+    folder: NodeFolder,
+    profile: str,
+    chains: Sequence[ChainChoice],
+    port: int,
+    data: str = "data",
 ) -> Path:
     """Write vagus.toml for a committee of one; ConfigError where there is one already."""
     path = folder.path / "vagus.toml"
@@ -159,7 +163,7 @@ def write_config(
         textwrap.wrap(PROFILES[profile], 98, initial_indent="# ", subsequent_indent="# ")
     )
     head = {"profile": profile, "means": means, "password": _PASSWORD[profile]}
-    text = _HEAD.format(**head, port=port, signer=member.signer)
+    text = _HEAD.format(**head, port=port, data=_quoted(data), signer=member.signer)
     for chain, address in member.addresses.items():
         text += f'addresses.{_quoted(chain)} = "{address}"\n'
     text += _ALLOWANCE
@@ -189,7 +193,7 @@ _HEAD = """\
 
 {means}
 profile = "{profile}"   # devnet, testnet or mainnet: docs/config.md has what each refuses
-data = "data"        # the journal; one node a folder
+data = {data}        # the journal; one node a folder
 
 [http]
 host = "127.0.0.1"   # a page at /, and /readyz /metrics /v1/…: docs/http.md

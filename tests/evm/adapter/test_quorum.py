@@ -4,10 +4,13 @@ The node is a real one behind three proxies; what it says itself is the truth to
 """
 
 import asyncio
+import os
+import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 from eth_abi import encode
@@ -25,7 +28,7 @@ from support.endpoints import (
 from support.evm import Chain, chain, height, question, send, until_height
 from support.proxy import Proxy
 from support.proxy_tcp import TcpProxy
-from vagus.adapters.base import EventFilter, IntentState, Requested
+from vagus.adapters.base import Built, EventFilter, IntentState, Requested
 from vagus.adapters.evm.adapter import EvmAdapter
 from vagus.adapters.evm.errors import NoQuorum
 from vagus.protocol import Halt, Intent, Retry, keccak256
@@ -35,6 +38,8 @@ pytestmark = [
     pytest.mark.xdist_group("evm_adapter_quorum"),
 ]
 
+# How many are asked where endpoints leave out; 10,000 takes minutes.
+INTENTS = int(os.environ.get("VAGUS_INTENTS", "300"))
 NEVER_ASKED = b"\x5a" * 32
 OPEN = "0x" + encode(["uint256"] * 5, [1, 0, 0, 0, 0]).hex()
 DELIVERED = "0x" + encode(["uint256"] * 8, [9, 0, 7, 7, 7, 1, 7, 0]).hex()
@@ -497,6 +502,59 @@ async def final_cursor(node: Chain, adapter: EvmAdapter) -> Any:
         while cursor.height < final.height:
             _, cursor = await honest.intents(cursor, final)
     return cursor
+
+
+class Omitting:
+    """One answer in three is empty, cut short, full of holes, or none at all."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.lies = 0
+
+    def __call__(self, request: dict[str, Any], answer: dict[str, Any]) -> Any:
+        choose = self.random
+        if request["method"] != "eth_getLogs" or choose.randrange(3):
+            return answer
+        self.lies += 1
+        logs = answer["result"]
+        way = choose.randrange(5)
+        if way == 4:
+            return slow_down(0)(request, answer)
+        if way == 3:
+            error = {"code": -32005, "message": "query returned more than 10000 results"}
+            return {"jsonrpc": "2.0", "id": request["id"], "error": error}
+        fewer = ([], logs[: len(logs) // 2], [log for log in logs if choose.randrange(2)])
+        return answer | {"result": fewer[way]}
+
+
+async def test_no_intent_is_missed_where_every_endpoint_leaves_out_a_third() -> None:
+    async with chain() as node, endpoints(node) as three:
+        async with node.adapter() as adapter:
+            await adapter.next_heads(None)
+            lane = await adapter.open_lane(None)
+            call = adapter.request_call(question(adapter))
+            estimate = await adapter.estimate(call)
+            for at in range(INTENTS):
+                built = adapter.build(call, estimate, lane)
+                lane = built.lane
+                await node.anvil.call("eth_sendRawTransaction", "0x" + raw_of(built).hex())
+                if at % 7 == 0:
+                    await node.anvil.mine(1)
+            await node.anvil.mine(3)
+            truth = await everything(adapter, await height(node.anvil))
+            assert len(truth) == INTENTS
+        lies = [Omitting(seed) for seed in range(3)]
+        for proxy, lie in zip(three, lies, strict=True):
+            proxy.bend = lie
+        async with adapter_over(node, three, max_log_range=4) as adapter:
+            assert await everything(adapter, await height(node.anvil), 100_000) == truth
+        assert all(lie.lies > 1 for lie in lies)
+
+
+def raw_of(transaction: Built) -> bytes:
+    """The signed bytes in a transaction's state, which nobody but the adapter reads otherwise."""
+    raw: bytes = msgspec.msgpack.decode(transaction.state)[0]
+    return raw
 
 
 # What faults cost

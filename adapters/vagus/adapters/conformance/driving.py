@@ -79,11 +79,12 @@ async def patiently(call: Callable[[], Awaitable[T]], tries: int = _MOST_RETRIES
 
 
 async def ready(adapter: ChainAdapter, harness: ChainHarness) -> Heads:
-    """Wait until the adapter has seen the node's newest block."""
+    """Wait until the adapter has seen the node's newest block, and the final one that it makes."""
     newest = (await harness.block()).height
     async with asyncio.timeout(PATIENCE):
         heads = await adapter.next_heads(None)
-        while heads.latest.height < newest:
+        # The two may be read one after the other, with a block between.
+        while heads.latest.height < newest or heads.final.height < newest - harness.finality:
             heads = await adapter.next_heads(heads)
     return heads
 

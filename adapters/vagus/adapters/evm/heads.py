@@ -201,7 +201,7 @@ class HeadTracker:
                 look, latest = self._looks, await read_header(rpc, "latest")
             self._begun[rpc] = self._looks, latest
             final = await read_header(rpc, self._config.final_tag(latest.block.height))
-            del self._begun[rpc]
+            self._begun.pop(rpc, None)  # a slow answer to the look before may have been here
             if final.block.height > latest.block.height:
                 if look == self._looks:
                     raise BadAnswer(f"{rpc.name}: a final block above the newest one")

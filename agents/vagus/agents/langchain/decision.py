@@ -4,7 +4,7 @@ Engines differ in how they take tools, and many take none. All of them take a JS
 model asks for a tool by the JSON that it answers with:
 
     {"reply": {"tool": "get_weather", "arguments": {"location": "Paris"}}}
-    {"reply": {"calls": [{"tool": …, "arguments": …}, …]}}     several at once, where allowed
+    {"reply": {"calls": [{"tool": …, "arguments": …}, …]}}     where several at once are allowed
     {"reply": {"answer": "Sunny."}}                            where no tool must be called
 
 Without tools, an answer that has a schema is the JSON itself.
@@ -44,10 +44,9 @@ class Decision:
             return f"Reply with JSON alone, which fits this JSON schema:\n{as_json(_brief(self.answer))}"
         lines = ["You can use these tools:", *(_told(tool) for tool in self.tools)]
         lines.append("Reply with JSON alone. To use a tool:")
-        lines.append('{"reply": {"tool": NAME, "arguments": {…}}}')
-        if self.parallel:
-            lines.append("To use several tools at once:")
-            lines.append('{"reply": {"calls": [{"tool": NAME, "arguments": {…}}, …]}}')
+        one = '{"tool": NAME, "arguments": {…}}'
+        reply = f'{{"calls": [{one}, …]}}' if self.parallel else one
+        lines.append(f'{{"reply": {reply}}}')
         if self.answer is not None:
             lines.append("To answer instead:")
             lines.append('{"reply": {"answer": …}}')
@@ -67,13 +66,13 @@ class Decision:
             _closed(tool={"const": tool.name}, arguments=narrowed(tool.parameters, chars))
             for tool in self.tools
         ]
-        replies = list(calls)
+        replies = calls
         if self.parallel:
             one = {"anyOf": calls}
             several = {"type": "array", "items": one, "minItems": 1, "maxItems": MAX_CALLS}
             replies = [_closed(calls=several)]
         if self.answer is not None:
-            replies.append(_closed(answer=narrowed(self.answer, chars)))
+            replies = [*replies, _closed(answer=narrowed(self.answer, chars))]
         return _closed(reply={"anyOf": replies})
 
     def read(self, text: str) -> tuple[str, tuple[Call, ...]]:
@@ -89,10 +88,8 @@ class Decision:
         if isinstance(reply, dict):
             if reply.keys() == {"answer"} and self.answer is not None:
                 return self._answer(reply["answer"]), ()
-            if reply.keys() == {"tool", "arguments"}:
-                return "", (self._call(reply),)
-            calls = reply.get("calls")
-            if self.parallel and isinstance(calls, list) and 0 < len(calls) <= MAX_CALLS:
+            calls = reply.get("calls") if self.parallel else [reply] if "tool" in reply else None
+            if isinstance(calls, list) and 0 < len(calls) <= MAX_CALLS:
                 return "", tuple(self._call(call) for call in calls)
         raise Refuse("the model's answer neither calls a tool nor answers")
 

@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import web
 
 from vagus.daemon.api.answers import entry_event, error_answer
+from vagus.daemon.feed import KEPT
 from vagus.protocol import Retry
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Live:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._read_at = float("-inf")
         self._body = b"{}"
+        self._made: dict[int, bytes] = {}
 
     def close(self) -> None:
         """End every stream."""
@@ -105,11 +107,17 @@ class Live:
             lines = await self._lines(after)
             if lines:
                 after = lines[-1].key
-                events = (
-                    _event("transition", entry_event(self._status, line), line.key)
-                    for line in lines
-                )
-                await _send(request, response, b"".join(events))
+                await _send(request, response, b"".join(map(self._encoded, lines)))
+
+    def _encoded(self, line: Entry) -> bytes:
+        """Return a line as it is sent, made once for all who listen."""
+        found = self._made.get(line.key)
+        if found is None:
+            if len(self._made) >= KEPT:
+                self._made.clear()
+            event = _event("transition", entry_event(self._status, line), line.key)
+            found = self._made[line.key] = event
+        return found
 
     async def _lines(self, after: int) -> Sequence[Entry]:
         """Return the next lines; none where none come before the next status."""

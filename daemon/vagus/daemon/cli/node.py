@@ -35,6 +35,7 @@ def init(
     ] = None,
     chain: ChainOption = None,
     port: Annotated[int, typer.Option(help="HTTP port on loopback.")] = 9464,
+    data: Annotated[str, typer.Option(help="Where the journal is kept, seen from there.")] = "data",
 ) -> None:
     """Make a node's folder: keys, and a commented vagus.toml. What is there stays.
 
@@ -73,7 +74,7 @@ def init(
             again = "give --chain id=…,hub=…,rpc=… or answer the questions; the keys stay"
             raise ConfigError([f"no config was written: {again}"]) from None
         chains[0].check(profile)
-    path = write_config(keys, profile, chains, port)
+    path = write_config(keys, profile, chains, port, data)
     say(f"wrote    {path}")
     say(f"next     vagus doctor --config {path}, and vagus run --config {path}")
 
