@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from soak.world import World
+from support.client import until
 from vagus.daemon.failpoints import FAILPOINTS
 
 __all__ = ["Fault", "Faults", "schedule"]
@@ -22,6 +23,8 @@ MODEL = {"model dies": 1, "model": 1}
 MODES = ("slow", "garbage", "limited", "broken", "cut")
 ARMED = 25.0
 """Seconds within which an armed node must have died; an intent comes by sooner."""
+READY = 300.0
+"""Seconds after which a node that is not ready never will be."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,13 @@ class Faults:
     async def start(self) -> None:
         """Start the node, and wait until it is ready."""
         self.lifetimes += 1
-        self.ready.append(await self.world.node.start())
+        node, began = self.world.node, time.monotonic()
+        await node.launch()
+        await node.serving()
+        await until(
+            lambda: node.get("/readyz"), lambda got: got[0] == 200, within=READY, every=0.05
+        )
+        self.ready.append(time.monotonic() - began)
 
     async def end(self) -> None:
         """End the node as its operator does."""

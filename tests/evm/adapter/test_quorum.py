@@ -190,7 +190,8 @@ async def test_the_quorum_never_shrinks_to_the_endpoint_that_is_left(
     for _ in range(20):
         with pytest.raises(NoQuorum) as raised:
             await adapter.intent_state(NEVER_ASKED)
-    assert f"{names(adapter)[0]} alone answered" in raised.value.reason
+    for name in names(adapter)[1:]:
+        assert f"{name}: eth_call: " in raised.value.reason
     assert adapter.heads == before
     assert await adapter.next_heads(None) == before
     proxies[1].down = proxies[2].down = False

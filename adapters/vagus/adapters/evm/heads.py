@@ -198,14 +198,12 @@ class HeadTracker:
                 await self._check(rpc)
             look, latest = self._begun.pop(rpc, (0, None))
             if latest is None or look < self._looks - 1:
-                look, latest = self._looks, await read_header(rpc, "latest")
+                latest = await read_header(rpc, "latest")
             self._begun[rpc] = self._looks, latest
             final = await read_header(rpc, self._config.final_tag(latest.block.height))
             self._begun.pop(rpc, None)  # a slow answer to the look before may have been here
-            if final.block.height > latest.block.height:
-                if look == self._looks:
-                    raise BadAnswer(f"{rpc.name}: a final block above the newest one")
-                latest = final
+            # Blocks may have come meanwhile: on a fast chain the final one is then above the newest.
+            latest = max(latest, final, key=lambda header: header.block.height)
         except Retry as error:
             if not fresh:
                 self._checked.discard(rpc)
