@@ -59,8 +59,13 @@ async def _until_stopped(run: Run) -> bool:
     """Run to the end, or until SIGINT or SIGTERM: whether it was stopped."""
     loop = asyncio.get_running_loop()
     work = asyncio.create_task(run(), name="soak")
+
+    def stop(number: signal.Signals) -> None:
+        run.say(f"Stopped by {number.name}; cleaning up")
+        work.cancel()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, work.cancel)
+        loop.add_signal_handler(number, stop, number)
     await asyncio.wait([work])
     if work.cancelled():
         return True

@@ -360,21 +360,25 @@ FROM = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"  # the first development key
 
 
 async def test_a_transaction_that_the_mempool_forgets_again_and_again_gets_through(
-    node: Chain, adapter: EvmAdapter
+    node: Chain,
 ) -> None:
-    one = await built(adapter)
-    for _ in range(2):
+    """Over one endpoint: of several, a slow one may bring it back before the test looks."""
+    async with node.adapter(key=7) as adapter:
+        await until_height(adapter, await height(node.anvil))
+        one = await built(adapter)
+        for _ in range(2):
+            (raw,) = (await adapter.advance(one.state)).send
+            await adapter.broadcast(raw)
+            account = "0x" + adapter.account[12:].hex()
+            await node.anvil.call("anvil_removePoolTransactions", account)
+            assert await node.anvil.call("eth_getTransactionByHash", one.tx_id) is None
+            await seen(node, adapter, 1)
         (raw,) = (await adapter.advance(one.state)).send
         await adapter.broadcast(raw)
-        await node.anvil.call("anvil_removePoolTransactions", FROM)
-        assert await node.anvil.call("eth_getTransactionByHash", one.tx_id) is None
         await seen(node, adapter, 1)
-    (raw,) = (await adapter.advance(one.state)).send
-    await adapter.broadcast(raw)
-    await seen(node, adapter, 1)
-    step = await adapter.advance(one.state)
-    assert (step.stage, step.tx_id) == (TxStage.INCLUDED, one.tx_id)
-    assert (await finish(adapter, node.anvil, one.state)).stage is TxStage.FINAL
+        step = await adapter.advance(one.state)
+        assert (step.stage, step.tx_id) == (TxStage.INCLUDED, one.tx_id)
+        assert (await finish(adapter, node.anvil, one.state)).stage is TxStage.FINAL
 
 
 async def test_a_spike_of_the_base_fee_is_followed_and_included_within_three_blocks(

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from types import TracebackType
 from typing import ClassVar, Self
 
@@ -42,6 +42,7 @@ from vagus.adapters.evm.rpc import Rpc
 from vagus.adapters.evm.sender import Sender
 from vagus.adapters.evm.upgrades import why_upgradeable
 from vagus.adapters.evm.views import HubViews
+from vagus.adapters.evm.wake import wake
 from vagus.adapters.evm.wallet import Wallet
 from vagus.protocol import (
     Attestation,
@@ -104,9 +105,12 @@ class EvmAdapter(ChainAdapter):
             except Retry as error:
                 log.warning("chain unreachable", chain=self.chain, reason=error.reason)
             session = await stack.enter_async_context(aiohttp.ClientSession())
-            tasks = {f"{self.chain} heads": self._tracker.poll()}
+            tasks: dict[str, Coroutine[None, None, None]] = {
+                f"{self.chain} heads": self._tracker.poll()
+            }
             for url, name in zip(self._config.ws, endpoint_names(self._config.ws), strict=True):
-                tasks[f"{self.chain} wake {name}"] = self._tracker.wake(session, url)
+                waking = wake(self._tracker.wake, url, session, self.chain, name)
+                tasks[f"{self.chain} wake {name}"] = waking
             await stack.enter_async_context(background(**tasks))
             self._stack = stack.pop_all()
         return self

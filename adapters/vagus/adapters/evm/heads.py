@@ -1,4 +1,4 @@
-"""The head of the chain: one task polls, and websockets do nothing but wake it early.
+"""The head of the chain: one task polls it, and may be woken early.
 
 A head is the highest block that a quorum reaches, with the header that a quorum has there: an
 endpoint that is behind, or ahead of all others, changes nothing.
@@ -9,13 +9,11 @@ import math
 from collections import Counter
 from typing import NamedTuple, NoReturn
 
-import aiohttp
 import structlog
-from pydantic import SecretStr
 
 from vagus.adapters.base import Heads
 from vagus.adapters.evm.blocks import Header, read_header
-from vagus.adapters.evm.config import EvmConfig, endpoint_name
+from vagus.adapters.evm.config import EvmConfig
 from vagus.adapters.evm.errors import BadAnswer
 from vagus.adapters.evm.quorum import Quorum
 from vagus.adapters.evm.rpc import Rpc
@@ -23,10 +21,6 @@ from vagus.protocol import Halt, Retry
 
 __all__ = ["HeadTracker"]
 
-_SUBSCRIBE = {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]}
-_HEARTBEAT = 20.0
-_MAX_MESSAGE = 1 << 20
-_MAX_BACKOFF = 30.0
 # Looks that may be late before the chain counts as unhealthy, or an endpoint as failing.
 _PATIENCE = 3
 # Seconds between two looks at the least, however often a websocket wakes.
@@ -52,7 +46,8 @@ class HeadTracker:
         """Wei per gas, of the newest block."""
         self._quorum = quorum
         self._config = config
-        self._wake = asyncio.Event()
+        self.wake = asyncio.Event()
+        """Set by whoever knows of news: `poll` looks at once."""
         self._changed = asyncio.Event()
         # Whose chain id was asked for, and at how many looks in a row each failed.
         self._checked: set[Rpc] = set()
@@ -98,7 +93,7 @@ class HeadTracker:
         """Follow the head for ever. A node that is down is waited for; a `Halt` ends it."""
         chain = self._config.id
         while self._quorum.halted is None:
-            self._wake.clear()
+            self.wake.clear()
             try:
                 await self._look()
             except Retry as error:
@@ -114,35 +109,12 @@ class HeadTracker:
                 self._looked = asyncio.get_running_loop().time()
             await self._pause(self._config.poll_interval)
 
-    async def wake(self, session: aiohttp.ClientSession, url: SecretStr) -> None:
-        """Wake `poll` by a websocket's new heads, for ever; a broken one is opened again."""
-        name, chain, backoff = endpoint_name(url), self._config.id, 1.0
-        while self._quorum.halted is None:
-            fault = "closed"
-            try:
-                async with session.ws_connect(
-                    url.get_secret_value(),
-                    heartbeat=_HEARTBEAT,
-                    max_msg_size=_MAX_MESSAGE,
-                ) as socket:
-                    await socket.send_json(_SUBSCRIBE)
-                    async for message in socket:
-                        if message.type is not aiohttp.WSMsgType.TEXT:
-                            break
-                        backoff = 1.0
-                        self._wake.set()
-            except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                fault = type(error).__name__
-            log.info("websocket lost", chain=chain, endpoint=name, reason=fault)
-            await asyncio.sleep(backoff)
-            backoff = min(2 * backoff, _MAX_BACKOFF)
-
     async def _pause(self, seconds: float) -> None:
         least = min(seconds, _LEAST_PAUSE)
         await asyncio.sleep(least)
         try:
             async with asyncio.timeout(seconds - least):
-                await self._wake.wait()
+                await self.wake.wait()
         except TimeoutError:
             return
 
