@@ -28,7 +28,7 @@ from support.pipelines import Node, two_chains
 from support.scripted import Scripted, scripted
 from vagus.agents import Policy
 from vagus.compute.backends.openai import ModelConfig, OpenAIConfig
-from vagus.daemon.records import IntentRecord, Stage
+from vagus.daemon.journal.records import IntentRecord, Stage
 from vagus.protocol import MAX_PAYLOAD, Attestation, Refuse, Status, agent_id
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("injection")]

@@ -21,8 +21,8 @@ from vagus.agents import AgentRegistry, Budget, Context, Route, execute
 from vagus.compute import Model
 from vagus.compute.backends.openai import ModelConfig, OpenAIBackend, OpenAIConfig
 from vagus.daemon.committee import SoleSigner
-from vagus.daemon.journal import Journal
-from vagus.daemon.records import Stage
+from vagus.daemon.journal.base import Journal
+from vagus.daemon.journal.records import Stage
 from vagus.daemon.sending import Sender
 from vagus.protocol import Intent, Refuse, agent_id
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.served import HUB, Served, serving
-from vagus.daemon.records import Stage
+from vagus.daemon.journal.records import Stage
 from vagus.protocol import Retry, Status, keccak256
 
 

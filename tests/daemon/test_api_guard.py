@@ -12,7 +12,7 @@ from support.pipelines import two_chains
 from support.served import Served, serving
 from vagus.daemon.api import server
 from vagus.daemon.api.guard import BODY_SECONDS
-from vagus.daemon.records import Stage
+from vagus.daemon.journal.records import Stage
 from vagus.daemon.tokens import new_token, revoke_token
 from vagus.protocol import Halt
 

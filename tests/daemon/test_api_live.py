@@ -13,8 +13,8 @@ import pytest
 
 from support.served import Served, serving
 from vagus.daemon.api import live
-from vagus.daemon.records import IntentRecord, Stage
-from vagus.daemon.sqlite import SqliteJournal
+from vagus.daemon.journal.records import IntentRecord, Stage
+from vagus.daemon.journal.sqlite import SqliteJournal
 from vagus.protocol import Retry
 
 STAGES = [Stage.FINAL, Stage.ROUTED, Stage.EXECUTED, Stage.ATTESTED, Stage.SUBMITTED]

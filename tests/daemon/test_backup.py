@@ -12,10 +12,10 @@ import pytest
 
 from support.journals import HUB, attestation, built, request
 from vagus.adapters.base import Cursor
-from vagus.daemon.backup import BackupError, Copied, back_up, restore
-from vagus.daemon.journal import Journal
-from vagus.daemon.records import IntentRecord, Kind, Stage
-from vagus.daemon.sqlite import SqliteJournal
+from vagus.daemon.journal.backup import BackupError, Copied, back_up, restore
+from vagus.daemon.journal.base import Journal
+from vagus.daemon.journal.records import IntentRecord, Kind, Stage
+from vagus.daemon.journal.sqlite import SqliteJournal
 from vagus.protocol import Status, VagusError
 
 WRITER = Path(__file__).parents[1] / "support" / "journal_writer.py"
@@ -221,7 +221,7 @@ async def test_only_a_whole_backup_of_this_version_is_restored(tmp_path: Path, t
 
 KILLED = """
 import os, pathlib, signal, sys
-from vagus.daemon import backup
+from vagus.daemon.journal import backup
 journal, at = pathlib.Path(sys.argv[2]), int(sys.argv[3])
 points = [0]
 

@@ -14,14 +14,14 @@ from typer.testing import CliRunner
 
 from support.journals import HUB
 from support.scripted import GOOD, Script, response, scripted, sending
-from vagus.daemon.checks import Finding, Verdict, look_at, worst
 from vagus.daemon.cli import app
 from vagus.daemon.config import ConfigError
-from vagus.daemon.database import read_only
-from vagus.daemon.doctor import examine
+from vagus.daemon.doctor.config import Finding, Verdict, look_at, worst
+from vagus.daemon.doctor.report import examine
 from vagus.daemon.folder import ChainChoice, make_keys, write_config
-from vagus.daemon.lock import data_folder, holder
-from vagus.daemon.sqlite import SqliteJournal
+from vagus.daemon.journal.database import read_only
+from vagus.daemon.journal.lock import data_folder, holder
+from vagus.daemon.journal.sqlite import SqliteJournal
 
 CHAIN = HUB.rpartition(":")[0]
 CANARY = "canary-7f3a-in-a-path"
@@ -197,7 +197,7 @@ def test_who_holds_a_folder_is_known_without_touching_it(tmp_path: Path) -> None
             sys.executable,
             "-c",
             "import sys; from pathlib import Path;"
-            "from vagus.daemon.lock import holder; print(holder(Path(sys.argv[1])))",
+            "from vagus.daemon.journal.lock import holder; print(holder(Path(sys.argv[1])))",
             str(folder),
         ]
         said = subprocess.run(asked, capture_output=True, text=True, check=True).stdout

@@ -14,10 +14,10 @@ from support.pipelines import Node, two_chains
 from vagus.adapters.base import ChainAdapter, HubState
 from vagus.daemon.carriers import Carriers
 from vagus.daemon.chains import serve_chain
-from vagus.daemon.metrics import Metrics
+from vagus.daemon.journal.records import Halted, Stage
+from vagus.daemon.journal.sqlite import SqliteJournal
+from vagus.daemon.metrics.registry import Metrics
 from vagus.daemon.network import Network
-from vagus.daemon.records import Halted, Stage
-from vagus.daemon.sqlite import SqliteJournal
 from vagus.protocol import Halt, Refuse, Retry
 
 REPLACED = "the final block 7 was replaced by another one"

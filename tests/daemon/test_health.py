@@ -17,13 +17,13 @@ from support.journals import HUB, request
 from support.pipelines import Node, Pauses
 from support.scripted import Scripted
 from vagus.adapters.base import Cursor
-from vagus.daemon import health as health_module
-from vagus.daemon import sqlite as sqlite_module
-from vagus.daemon.health import Health
-from vagus.daemon.journal import DamagedError
-from vagus.daemon.records import Stage
-from vagus.daemon.sdnotify import Notifier
-from vagus.daemon.sqlite import SqliteJournal
+from vagus.daemon.journal import sqlite as sqlite_module
+from vagus.daemon.journal.base import DamagedError
+from vagus.daemon.journal.records import Stage
+from vagus.daemon.journal.sqlite import SqliteJournal
+from vagus.daemon.service import health as health_module
+from vagus.daemon.service.health import Health
+from vagus.daemon.service.sdnotify import Notifier
 from vagus.protocol import Retry
 
 LARGE = [request(seq, seq, b"x" * 8192) for seq in range(2, 6)]

@@ -9,9 +9,9 @@ import pytest
 
 from support.journals import DEST, HUB, LANE, attestation, built, lane, request
 from vagus.adapters.base import Cursor, Step, TxStage
-from vagus.daemon.journal import Journal
-from vagus.daemon.records import IntentRecord, Kind, Stage
-from vagus.daemon.sqlite import SqliteJournal
+from vagus.daemon.journal.base import Journal
+from vagus.daemon.journal.records import IntentRecord, Kind, Stage
+from vagus.daemon.journal.sqlite import SqliteJournal
 from vagus.protocol import Payout, Receipt, Retry, Status, hub_id, keccak256
 
 Open = Callable[[], AbstractAsyncContextManager[Journal]]

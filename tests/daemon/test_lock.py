@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from vagus.daemon.lock import DataInUseError, data_folder, end_owner
+from vagus.daemon.journal.lock import DataInUseError, data_folder, end_owner
 
 HOLD = """
 import pathlib, sys
-from vagus.daemon.lock import data_folder
+from vagus.daemon.journal.lock import data_folder
 with data_folder(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

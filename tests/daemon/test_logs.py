@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-PREFIX = "import structlog, logging\nfrom vagus.daemon.logs import set_up\n"
+PREFIX = "import structlog, logging\nfrom vagus.daemon.service.logs import set_up\n"
 FAILING = """
 def sign(password):
     raise ValueError("no key here")
@@ -212,7 +212,7 @@ AUTO = """
 import os, sys
 found = os.fstat(2)
 os.environ["JOURNAL_STREAM"] = f"{found.st_dev}:{found.st_ino + int(sys.argv[1])}"
-from vagus.daemon.journald import is_journal
+from vagus.daemon.service.journald import is_journal
 print(is_journal(sys.stderr))
 """
 

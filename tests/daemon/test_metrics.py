@@ -19,9 +19,9 @@ from vagus.adapters.base import Endpoint, Heads, Tally
 from vagus.compute import Completion, Message
 from vagus.compute.backends.openai import ModelConfig, OpenAIBackend, OpenAIConfig
 from vagus.compute.price import PriceConfig
-from vagus.daemon.journal import Commit
-from vagus.daemon.measured import Measured
-from vagus.daemon.records import IntentRecord, Stage
+from vagus.daemon.journal.base import Commit
+from vagus.daemon.journal.records import IntentRecord, Stage
+from vagus.daemon.metrics.measured import Measured
 from vagus.protocol import Retry, Status
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -281,7 +281,7 @@ async def test_many_scrapes_at_once_read_the_journal_once(
 
     monkeypatch.setattr(node.journal, "counts", counts)
     node.metrics._read_at = float("-inf")
-    monkeypatch.setattr("vagus.daemon.metrics._FRESH", 60.0)
+    monkeypatch.setattr("vagus.daemon.metrics.registry._FRESH", 60.0)
     answers = await asyncio.gather(*(node.get("/metrics") for _ in range(20)))
     assert [status for status, _ in answers] == [200] * 20
     assert asked == 1

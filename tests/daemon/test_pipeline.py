@@ -11,7 +11,7 @@ from support.chain import NOW
 from support.pipelines import GAS, Node, Pauses
 from support.scripted import GOOD, Scripted, response, sending
 from vagus.adapters.base import AlreadyDone, CallbackState, Delivery, IntentState, Rejected, TxStage
-from vagus.daemon.records import IntentRecord, Kind, Stage
+from vagus.daemon.journal.records import IntentRecord, Kind, Stage
 from vagus.protocol import EMPTY_HASH, Payout, Status, keccak256, verify_quorum
 
 WHOLE = [stage for stage in Stage if stage <= Stage.SETTLED]

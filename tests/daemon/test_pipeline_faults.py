@@ -10,9 +10,9 @@ from structlog.testing import capture_logs
 from support.pipelines import Node, Pauses
 from support.scripted import GOOD, Request, Scripted, response, sending
 from vagus.adapters.base import Rejected, TxStage
-from vagus.daemon.journal import Journal
+from vagus.daemon.journal.base import Journal
+from vagus.daemon.journal.records import IntentRecord, Kind, Stage
 from vagus.daemon.pipeline import STUCK
-from vagus.daemon.records import IntentRecord, Kind, Stage
 from vagus.protocol import Halt, Refuse, Retry, SignerSet, Status
 
 WHOLE = [stage for stage in Stage if stage <= Stage.SETTLED]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from vagus.daemon.sdnotify import Notifier
+from vagus.daemon.service.sdnotify import Notifier
 
 
 class Manager:

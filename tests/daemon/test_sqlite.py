@@ -13,8 +13,8 @@ import pytest
 
 from support.journals import HUB, LANE, request
 from vagus.adapters.base import Cursor
-from vagus.daemon.records import Kind, Stage
-from vagus.daemon.sqlite import SqliteJournal
+from vagus.daemon.journal.records import Kind, Stage
+from vagus.daemon.journal.sqlite import SqliteJournal
 from vagus.protocol import Retry, VagusError
 
 WRITER = Path(__file__).parents[1] / "support" / "journal_writer.py"
@@ -129,7 +129,7 @@ FULL_DISK = """
 import asyncio, pathlib, resource, signal, sys
 from support.journals import HUB, request
 from vagus.adapters.base import Cursor
-from vagus.daemon.sqlite import SqliteJournal
+from vagus.daemon.journal.sqlite import SqliteJournal
 from vagus.protocol import Retry
 
 async def main():

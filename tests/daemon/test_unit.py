@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from vagus.daemon.config import ConfigError
-from vagus.daemon.journal import DamagedError
-from vagus.daemon.lock import DataInUseError
+from vagus.daemon.journal.base import DamagedError
+from vagus.daemon.journal.lock import DataInUseError
 from vagus.daemon.node import StartError
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from support.client import client_of, until
 from support.journal_rows import SETTLED_ROWS, rows_per_intent
 from support.node import Node, vagus
 from support.node_devnet import alive, running_devnet
-from vagus.daemon.lock import data_folder
+from vagus.daemon.journal.lock import data_folder
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),

@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, expect
 from support.browser import Tab, opened
 from support.npm import installed
 from support.served import Served, serving
-from vagus.daemon.records import IntentRecord, Stage
+from vagus.daemon.journal.records import IntentRecord, Stage
 from vagus.protocol import Status
 
 pytestmark = [

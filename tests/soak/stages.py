@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from vagus.daemon.records import Stage
+from vagus.daemon.journal.records import Stage
 
 __all__ = ["interrupted"]
 

@@ -16,7 +16,7 @@ from soak.questions import FULFILLED, KINDS, REFUNDED, Question, question
 from soak.stages import interrupted
 from soak.usage import Sample, slope
 from vagus.daemon.failpoints import FAILPOINTS
-from vagus.daemon.rows import SCHEMA
+from vagus.daemon.journal.rows import SCHEMA
 
 QUESTIONS = [question(7, number) for number in range(2_000)]
 ANSWERED = next(each for each in QUESTIONS if each.kind.name == "answered" and each.dest == 1)

@@ -15,7 +15,7 @@ from soak.oracle import faults_of
 from soak.run import Run
 from soak.stages import interrupted
 from soak.usage import slope
-from vagus.daemon.records import Stage
+from vagus.daemon.journal.records import Stage
 
 __all__ = ["Verdict", "judge"]
 

@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support.journals import HUB, LANE, built, lane, request
 from vagus.adapters.base import Cursor
-from vagus.daemon.records import Kind, Stage
-from vagus.daemon.sqlite import SqliteJournal
+from vagus.daemon.journal.records import Kind, Stage
+from vagus.daemon.journal.sqlite import SqliteJournal
 
 
 def say(seq: int, stage: Stage) -> None:

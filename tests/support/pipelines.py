@@ -18,14 +18,14 @@ from vagus.compute.backends.openai import ModelConfig, OpenAIBackend, OpenAIConf
 from vagus.daemon import pauses as pauses_module
 from vagus.daemon.committee import SoleSigner
 from vagus.daemon.execute import Executor
-from vagus.daemon.health import Health
-from vagus.daemon.journal import Journal
+from vagus.daemon.journal.base import Journal
+from vagus.daemon.journal.records import IntentRecord, Stage
+from vagus.daemon.journal.sqlite import SqliteJournal
 from vagus.daemon.network import Network
 from vagus.daemon.pipeline import Pipeline
-from vagus.daemon.records import IntentRecord, Stage
 from vagus.daemon.roster import Member, Roster
 from vagus.daemon.sending import Sender
-from vagus.daemon.sqlite import SqliteJournal
+from vagus.daemon.service.health import Health
 from vagus.protocol import ZERO32, Intent, agent_id, hub_id, keccak256, unpack_address
 
 A = "eip155:31337:0x" + "11" * 20

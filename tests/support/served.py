@@ -12,11 +12,11 @@ from vagus.adapters.base import ChainAdapter, Cursor, Requested
 from vagus.daemon.api import Api, serve
 from vagus.daemon.config import HttpConfig
 from vagus.daemon.feed import Feed
-from vagus.daemon.metrics import Metrics
+from vagus.daemon.journal.records import IntentRecord
+from vagus.daemon.journal.sqlite import SqliteJournal
+from vagus.daemon.metrics.registry import Metrics
 from vagus.daemon.network import Network
 from vagus.daemon.pauses import Pauses
-from vagus.daemon.records import IntentRecord
-from vagus.daemon.sqlite import SqliteJournal
 from vagus.daemon.status import Status
 from vagus.daemon.survey import Survey
 from vagus.protocol import ZERO32, Intent, agent_id, keccak256

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from vagus.daemon.records import IntentRecord, Stage
+from vagus.daemon.journal.records import IntentRecord, Stage
 
 if TYPE_CHECKING:
-    from vagus.daemon.journal import Journal
-    from vagus.daemon.metrics import Metrics
+    from vagus.daemon.journal.base import Journal
+    from vagus.daemon.metrics.registry import Metrics
     from vagus.daemon.network import Network
     from vagus.daemon.pipeline import Pipeline
 

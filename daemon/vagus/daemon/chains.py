@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from vagus.adapters.base import ChainAdapter
     from vagus.daemon.carriers import Carriers
-    from vagus.daemon.journal import Journal
+    from vagus.daemon.journal.base import Journal
     from vagus.daemon.network import Network
 
 __all__ = ["serve_chain"]

@@ -19,7 +19,7 @@ from vagus.adapters.evm.wallet import Wallet
 from vagus.daemon.config import ConfigError
 from vagus.daemon.fetch import anvil_path
 from vagus.daemon.folder import DEVNET_SCRYPT_N, ChainChoice, make_keys, sole_roster, write_config
-from vagus.daemon.lock import data_folder
+from vagus.daemon.journal.lock import data_folder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from vagus.agents import Agent, AgentRegistry, Policy
     from vagus.compute import Backend
-    from vagus.daemon.records import IntentRecord
+    from vagus.daemon.journal.records import IntentRecord
     from vagus.daemon.roster import Roster
     from vagus.protocol import FeeFormula
 

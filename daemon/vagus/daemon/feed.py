@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from vagus.daemon.journal import Entry, Journal
+    from vagus.daemon.journal.base import Entry, Journal
 
 __all__ = ["Feed"]
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from vagus.daemon.records import Halted
+from vagus.daemon.journal.records import Halted
 from vagus.protocol import Halt, Refuse, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from vagus.adapters.base import ChainAdapter, Heads, HubState
-    from vagus.daemon.journal import Journal
+    from vagus.daemon.journal.base import Journal
 
 __all__ = ["Network", "advice", "heads_of"]
 

@@ -18,18 +18,18 @@ from vagus.daemon.committee import SoleSigner
 from vagus.daemon.config import ConfigError
 from vagus.daemon.execute import Executor
 from vagus.daemon.feed import Feed
-from vagus.daemon.health import Health
-from vagus.daemon.lock import DataInUseError, data_folder
-from vagus.daemon.measured import Measured
-from vagus.daemon.metrics import Metrics
+from vagus.daemon.journal.lock import DataInUseError, data_folder
+from vagus.daemon.journal.sqlite import SqliteJournal
+from vagus.daemon.metrics.measured import Measured
+from vagus.daemon.metrics.registry import Metrics
 from vagus.daemon.network import Network
 from vagus.daemon.pauses import Pauses
 from vagus.daemon.pipeline import Pipeline
 from vagus.daemon.profiles import Made, look, refusals
-from vagus.daemon.sdnotify import Notifier
 from vagus.daemon.sending import Sender
-from vagus.daemon.signals import on_stop, until_stopped
-from vagus.daemon.sqlite import SqliteJournal
+from vagus.daemon.service.health import Health
+from vagus.daemon.service.sdnotify import Notifier
+from vagus.daemon.service.signals import on_stop, until_stopped
 from vagus.daemon.status import Status
 from vagus.daemon.survey import Survey
 from vagus.daemon.tokens import read_tokens
@@ -37,7 +37,7 @@ from vagus.protocol import Retry, VagusError, agent_id
 
 if TYPE_CHECKING:
     from vagus.daemon.config import Settings
-    from vagus.daemon.journal import Journal
+    from vagus.daemon.journal.base import Journal
 
 __all__ = ["StartError", "run"]
 

@@ -15,9 +15,9 @@ import structlog
 from vagus.adapters.base import CallbackState, Delivery, IntentState, Rejected
 from vagus.daemon.execute import Outcome, label, refused
 from vagus.daemon.failpoints import failpoint
-from vagus.daemon.journal import DamagedError
+from vagus.daemon.journal.base import DamagedError
+from vagus.daemon.journal.records import IntentRecord, Kind, Stage
 from vagus.daemon.network import heads_of
-from vagus.daemon.records import IntentRecord, Kind, Stage
 from vagus.protocol import (
     Attestation,
     Halt,
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from vagus.adapters.base import ChainAdapter
     from vagus.daemon.committee import SoleSigner
     from vagus.daemon.execute import Executor
-    from vagus.daemon.health import Health
-    from vagus.daemon.journal import Journal
+    from vagus.daemon.journal.base import Journal
     from vagus.daemon.network import Network
     from vagus.daemon.pauses import Pauses
     from vagus.daemon.roster import Roster
     from vagus.daemon.sending import Sender
+    from vagus.daemon.service.health import Health
     from vagus.protocol import Payout
 
 __all__ = ["Pipeline"]

@@ -13,7 +13,7 @@ import msgspec
 from vagus.adapters.base import Question
 from vagus.daemon.client import ask, first_heads
 from vagus.daemon.config import ConfigError, Settings
-from vagus.daemon.records import Stage
+from vagus.daemon.journal.records import Stage
 from vagus.protocol import MAX_PAYLOAD, ZERO32, Account, VagusError, agent_id, hub_id, pack_address
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from vagus.daemon.failpoints import failpoint
 
 if TYPE_CHECKING:
     from vagus.adapters.base import Call, ChainAdapter, Estimate
-    from vagus.daemon.journal import Journal
+    from vagus.daemon.journal.base import Journal
+    from vagus.daemon.journal.records import IntentRecord, Kind, Stage, TxRecord
     from vagus.daemon.network import Network
-    from vagus.daemon.records import IntentRecord, Kind, Stage, TxRecord
 
 __all__ = ["Sender"]
 

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vagus.daemon.records import Stage
+from vagus.daemon.journal.records import Stage
 from vagus.protocol import VagusError
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vagus.adapters.base import Block, ChainAdapter, Endpoint
-    from vagus.daemon.journal import Journal
-    from vagus.daemon.measured import Measured
+    from vagus.daemon.journal.base import Journal
+    from vagus.daemon.metrics.measured import Measured
     from vagus.daemon.network import Network
     from vagus.daemon.survey import Balance, Survey
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
     from vagus.adapters.base import ChainAdapter, Endpoint
-    from vagus.daemon.measured import Measured
+    from vagus.daemon.metrics.measured import Measured
     from vagus.daemon.network import Network
 
 __all__ = ["Balance", "Survey"]

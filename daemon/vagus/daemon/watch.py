@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from vagus.adapters.base import Block, ChainAdapter, Cursor, Heads, Requested
-    from vagus.daemon.journal import Journal
+    from vagus.daemon.journal.base import Journal
+    from vagus.daemon.journal.records import IntentRecord
     from vagus.daemon.network import Network
-    from vagus.daemon.records import IntentRecord
 
 __all__ = ["watch"]
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from aiohttp import web
 
-from vagus.daemon.records import Kind
+from vagus.daemon.journal.records import Kind
 
 if TYPE_CHECKING:
-    from vagus.daemon.journal import Entry, Transition
-    from vagus.daemon.records import IntentRecord
+    from vagus.daemon.journal.base import Entry, Transition
+    from vagus.daemon.journal.records import IntentRecord
     from vagus.daemon.status import Status
 
 __all__ = [

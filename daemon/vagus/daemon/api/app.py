@@ -18,7 +18,7 @@ from vagus.daemon.api.answers import (
 from vagus.daemon.api.guard import MAX_BODY, Guard, add_headers, empty_body
 from vagus.daemon.api.live import Live
 from vagus.daemon.api.page import Page
-from vagus.daemon.records import Stage
+from vagus.daemon.journal.records import Stage
 from vagus.protocol import Refuse
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from vagus.daemon.config import HttpConfig
     from vagus.daemon.feed import Feed
-    from vagus.daemon.metrics import Metrics
+    from vagus.daemon.metrics.registry import Metrics
     from vagus.daemon.pauses import Pauses
     from vagus.daemon.status import Status
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vagus.daemon.feed import Feed
-    from vagus.daemon.journal import Entry
+    from vagus.daemon.journal.base import Entry
     from vagus.daemon.status import Status
 
 __all__ = ["Live"]

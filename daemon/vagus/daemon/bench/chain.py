@@ -14,7 +14,7 @@ import uvloop
 from vagus.daemon.bench.backlog import backlog
 from vagus.daemon.bench.delivering import Deliveries, deliver
 from vagus.daemon.bench.reading import Reading, read
-from vagus.daemon.signals import until_stopped
+from vagus.daemon.service.signals import until_stopped
 from vagus.protocol import VagusError
 
 if TYPE_CHECKING:

@@ -28,15 +28,15 @@ from vagus.daemon.bench.stub_chain import StubChain
 from vagus.daemon.carriers import Carriers
 from vagus.daemon.committee import SoleSigner
 from vagus.daemon.execute import Executor
-from vagus.daemon.health import Health
-from vagus.daemon.metrics import Metrics
+from vagus.daemon.journal.records import IntentRecord, Stage
+from vagus.daemon.journal.sqlite import SqliteJournal
+from vagus.daemon.metrics.registry import Metrics
 from vagus.daemon.network import Network
 from vagus.daemon.pauses import Pauses
 from vagus.daemon.pipeline import Pipeline
-from vagus.daemon.records import IntentRecord, Stage
 from vagus.daemon.roster import Member, Roster
 from vagus.daemon.sending import Sender
-from vagus.daemon.sqlite import SqliteJournal
+from vagus.daemon.service.health import Health
 from vagus.daemon.watch import watch
 from vagus.protocol import (
     ZERO32,

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from vagus.daemon.cli import agents, backup, bench, devnet, doctor, hub, intent, keys, node, tokens
-from vagus.daemon.logs import set_up
+from vagus.daemon.service.logs import set_up
 from vagus.protocol import Retry, VagusError
 
 __all__ = ["app", "main"]

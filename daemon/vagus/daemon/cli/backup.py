@@ -35,8 +35,8 @@ def backup(
     It holds what is public on chain, and no key: keep copies of the config, the keystores and
     their passwords elsewhere, and apart from each other.
     """
-    from vagus.daemon.backup import back_up
     from vagus.daemon.config import load
+    from vagus.daemon.journal.backup import back_up
 
     settings = load(config)
     done = back_up(settings.data / _JOURNAL, file, _progress())
@@ -61,9 +61,9 @@ def restore(
     for intents asked before it runs again: those are left to their refund, and what the backup has
     decided goes on. A node that only moves needs no restore: stop it, and move its data folder.
     """
-    from vagus.daemon.backup import restore as make
     from vagus.daemon.config import load
-    from vagus.daemon.lock import data_folder
+    from vagus.daemon.journal.backup import restore as make
+    from vagus.daemon.journal.lock import data_folder
 
     settings = load(config)
     with data_folder(settings.data) as folder:

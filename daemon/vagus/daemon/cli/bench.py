@@ -193,7 +193,7 @@ def _print(runs: Sequence[Run], limit: Limit | None, ratio: float | None) -> Non
 @contextlib.contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
     """Log as a node does, into a file; what went wrong is shown at the end."""
-    from vagus.daemon.logs import set_up
+    from vagus.daemon.service.logs import set_up
 
     try:
         with path.open("w") as file:

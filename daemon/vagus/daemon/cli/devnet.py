@@ -38,7 +38,7 @@ def up(folder: FolderOption = None, as_json: JsonOption = False) -> None:
     import uvloop
 
     from vagus.daemon.devnet import devnet
-    from vagus.daemon.signals import until_stopped
+    from vagus.daemon.service.signals import until_stopped
 
     async def serve() -> None:
         with until_stopped():
@@ -59,7 +59,7 @@ def up(folder: FolderOption = None, as_json: JsonOption = False) -> None:
 @devnet_app.command()
 def down(folder: FolderOption = None) -> None:
     """End the devnet that runs in the folder."""
-    from vagus.daemon.lock import end_owner
+    from vagus.daemon.journal.lock import end_owner
 
     say("ended" if end_owner(folder or _default()) else "no devnet is running there")
 

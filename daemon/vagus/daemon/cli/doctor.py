@@ -12,7 +12,7 @@ from vagus.daemon.cli.common import ConfigOption, JsonOption, emit, say
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from vagus.daemon.checks import Finding
+    from vagus.daemon.doctor.config import Finding
 
 __all__ = ["add_to"]
 
@@ -32,7 +32,7 @@ def check(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
 
     Ends with 0 where nothing fails, else with 1. `vagus run` refuses what fails here.
     """
-    from vagus.daemon.checks import look_at
+    from vagus.daemon.doctor.config import look_at
 
     findings = look_at(config).findings
     if not as_json:
@@ -48,8 +48,8 @@ def doctor(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
     """
     import uvloop
 
-    from vagus.daemon.doctor import examine
-    from vagus.daemon.logs import set_up
+    from vagus.daemon.doctor.report import examine
+    from vagus.daemon.service.logs import set_up
 
     set_up("critical", "console")  # what an adapter would log is a line of the report
     report = (lambda _: None) if as_json else _print
@@ -72,9 +72,9 @@ def resume(
     import uvloop
 
     from vagus.daemon.config import ConfigError, load
-    from vagus.daemon.lock import DataInUseError, data_folder
-    from vagus.daemon.records import Halted
-    from vagus.daemon.sqlite import SqliteJournal
+    from vagus.daemon.journal.lock import DataInUseError, data_folder
+    from vagus.daemon.journal.records import Halted
+    from vagus.daemon.journal.sqlite import SqliteJournal
 
     settings = load(config)
     known = [str(table.get("id")) for table in settings.chains]
@@ -119,7 +119,7 @@ def _print(finding: Finding) -> None:
 
 
 def _end(findings: Iterable[Finding], as_json: bool) -> None:
-    from vagus.daemon.checks import Verdict, worst
+    from vagus.daemon.doctor.config import Verdict, worst
 
     found = list(findings)
     verdict = worst(found)

@@ -113,7 +113,7 @@ def run(config: ConfigOption = Path("vagus.toml")) -> None:
 
     from vagus.daemon import node
     from vagus.daemon.config import load
-    from vagus.daemon.logs import set_up
+    from vagus.daemon.service.logs import set_up
 
     # The journal and its log are for the node's user alone.
     os.umask(0o077)

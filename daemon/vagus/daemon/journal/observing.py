@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from vagus.daemon.records import Halted, IntentRecord, Kind, Stage
-from vagus.daemon.rows import INTENTS, LEAVE, decode_intent
+from vagus.daemon.journal.records import Halted, IntentRecord, Kind, Stage
+from vagus.daemon.journal.rows import INTENTS, LEAVE, decode_intent
 
 if TYPE_CHECKING:
     import sqlite3

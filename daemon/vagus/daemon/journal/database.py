@@ -7,8 +7,8 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING
 
-from vagus.daemon.journal import DamagedError
-from vagus.daemon.rows import SCHEMA, SCHEMA_VERSION
+from vagus.daemon.journal.base import DamagedError
+from vagus.daemon.journal.rows import SCHEMA, SCHEMA_VERSION
 from vagus.protocol import Retry, VagusError
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from vagus.adapters.base import Cursor, TxStage
-from vagus.daemon.database import action_of, connect, damaged, open_journal, page_write
-from vagus.daemon.journal import Commit, DamagedError, Entry, Journal, Transition
-from vagus.daemon.observing import HALTS, halt, observe, resume
-from vagus.daemon.records import Halted, IntentRecord, Kind, Stage, TxRecord
-from vagus.daemon.rows import INTENT_COLUMNS, INTENTS, decode_intent, encode_change
+from vagus.daemon.journal.base import Commit, DamagedError, Entry, Journal, Transition
+from vagus.daemon.journal.database import action_of, connect, damaged, open_journal, page_write
+from vagus.daemon.journal.observing import HALTS, halt, observe, resume
+from vagus.daemon.journal.records import Halted, IntentRecord, Kind, Stage, TxRecord
+from vagus.daemon.journal.rows import INTENT_COLUMNS, INTENTS, decode_intent, encode_change
 from vagus.protocol import Retry
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from vagus.daemon.chain_checks import look_at_chain
-from vagus.daemon.checks import Finding, fail, look_at, ok, warn
-from vagus.daemon.database import read_only
-from vagus.daemon.lock import holder
+from vagus.daemon.doctor.chain import look_at_chain
+from vagus.daemon.doctor.config import Finding, fail, look_at, ok, warn
+from vagus.daemon.journal.database import read_only
+from vagus.daemon.journal.lock import holder
 from vagus.daemon.network import advice
 from vagus.protocol import VagusError
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vagus.compute import Backend
-    from vagus.daemon.checks import Looked
     from vagus.daemon.config import Settings
+    from vagus.daemon.doctor.config import Looked
 
 __all__ = ["examine"]
 

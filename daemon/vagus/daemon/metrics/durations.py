@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from vagus.daemon.records import Stage
+from vagus.daemon.journal.records import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vagus.daemon.journal import Journal
+    from vagus.daemon.journal.base import Journal
 
 __all__ = ["StageDurations"]
 

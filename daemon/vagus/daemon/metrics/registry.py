@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
-from vagus.daemon.durations import StageDurations
-from vagus.daemon.records import IntentRecord, Stage
-from vagus.daemon.tallies import EndpointTallies
+from vagus.daemon.journal.records import IntentRecord, Stage
+from vagus.daemon.metrics.durations import StageDurations
+from vagus.daemon.metrics.tallies import EndpointTallies
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from vagus.compute import Usage
-    from vagus.daemon.journal import Commit, Journal
+    from vagus.daemon.journal.base import Commit, Journal
     from vagus.daemon.status import Status
 
 __all__ = ["Metrics"]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from vagus.compute import Completion, Delta, Model, Price
-    from vagus.daemon.metrics import Metrics
+    from vagus.daemon.metrics.registry import Metrics
 
 __all__ = ["Measured"]
 

@@ -15,9 +15,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vagus.daemon.database import BACKUP_ID, damage
-from vagus.daemon.records import Stage
-from vagus.daemon.rows import LEAVE, SCHEMA_VERSION
+from vagus.daemon.journal.database import BACKUP_ID, damage
+from vagus.daemon.journal.records import Stage
+from vagus.daemon.journal.rows import LEAVE, SCHEMA_VERSION
 from vagus.protocol import VagusError
 
 if TYPE_CHECKING:

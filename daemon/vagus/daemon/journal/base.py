@@ -11,7 +11,7 @@ import abc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from vagus.daemon.records import Halted, IntentRecord, Kind, Stage, TxRecord
+from vagus.daemon.journal.records import Halted, IntentRecord, Kind, Stage, TxRecord
 from vagus.protocol import VagusError
 
 if TYPE_CHECKING:

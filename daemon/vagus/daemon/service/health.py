@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from vagus.daemon.journal import DamagedError
+from vagus.daemon.journal.base import DamagedError
 from vagus.protocol import Retry
 
 if TYPE_CHECKING:
-    from vagus.daemon.journal import Journal
-    from vagus.daemon.sdnotify import Notifier
+    from vagus.daemon.journal.base import Journal
+    from vagus.daemon.service.sdnotify import Notifier
 
 __all__ = ["Health"]
 

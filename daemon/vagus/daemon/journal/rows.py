@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vagus.daemon.records import IntentRecord, Stage
+from vagus.daemon.journal.records import IntentRecord, Stage
 from vagus.protocol import (
     Attestation,
     Intent,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 import structlog
 
-from vagus.daemon.journald import JOURNAL, JournalStream, is_journal, printable
+from vagus.daemon.service.journald import JOURNAL, JournalStream, is_journal, printable
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
