@@ -41,6 +41,7 @@ pytestmark = [
 ]
 
 GWEI = 10**9
+COSTS = ("eth_getTransactionCount", "eth_getTransactionReceipt", "eth_sendRawTransaction")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -212,6 +213,32 @@ async def test_a_transaction_behind_another_is_not_replaced(node: Chain) -> None
         assert (step.state, step.send) == (second.state, (raw,))
         await first_send(adapter, first)
         for one in (first, second):
+            assert (await finish(adapter, node.anvil, one.state)).stage is TxStage.FINAL
+
+
+async def test_transactions_that_wait_for_another_cost_one_count_a_head_and_no_second_sending(
+    node: Chain,
+) -> None:
+    """Else a backlog feeds on itself: the more wait, the fewer get their turn."""
+    async with Proxy(node.anvil.rpc) as proxy, node.adapter(key=6, rpc=proxy.rpc) as adapter:
+        await until_height(adapter, await height(node.anvil))
+        missing = await built(adapter)
+        waiting = [await built(adapter, missing.lane)]
+        for _ in range(19):
+            waiting.append(await built(adapter, waiting[-1].lane))
+        for one in waiting:
+            await first_send(adapter, one)
+        await seen(node, adapter, 1)
+        before = [proxy.count(method) for method in COSTS]
+        for one in waiting:
+            assert (await adapter.advance(one.state)).send == ()
+        after = [proxy.count(method) for method in COSTS]
+        assert [now - then for now, then in zip(after, before, strict=True)] == [1, 0, 0]
+        # A node may have dropped them: they are sent again, a little later.
+        await seen(node, adapter, 2)
+        assert [len((await adapter.advance(one.state)).send) for one in waiting] == [1] * 20
+        await first_send(adapter, missing)
+        for one in (missing, *waiting):
             assert (await finish(adapter, node.anvil, one.state)).stage is TxStage.FINAL
 
 

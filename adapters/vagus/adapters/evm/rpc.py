@@ -22,6 +22,9 @@ __all__ = ["Rpc"]
 
 T = TypeVar("T")
 _CHUNK = 1 << 16
+# Calls under way at one endpoint; but for those by which the head is read, more wait for their turn.
+_MAX_IN_FLIGHT = 64
+_AT_ONCE = frozenset({"eth_chainId", "eth_getBlockByNumber"})
 _MAX_RETRY_AFTER = 60.0
 # Shorter parts of a URL are words such as "v3", which occur in any message.
 _SECRET_LENGTH = 8
@@ -65,6 +68,7 @@ class Rpc:
         self._url = url
         self._timeout = timeout
         self._max_answer = max_answer
+        self._slots = asyncio.Semaphore(_MAX_IN_FLIGHT)
         self._ids = itertools.count(1)
         self._session: aiohttp.ClientSession | None = None
 
@@ -96,7 +100,11 @@ class Rpc:
             raise BadAnswer(self.barred)
         self.requests += 1
         try:
-            return await self._call(method, params, decoder)
+            if method in _AT_ONCE:
+                return await self._call(method, params, decoder)
+            # Waiting here is waiting for this node: no timeout of the endpoint's counts it.
+            async with self._slots:
+                return await self._call(method, params, decoder)
         except Unreachable as error:
             self.resting_until = asyncio.get_running_loop().time() + error.after
             raise

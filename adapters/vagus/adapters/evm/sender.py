@@ -7,6 +7,7 @@ one nonce, so at most one of them is ever included.
 What ends a transaction is read from a quorum of endpoints; signed bytes are handed to all of them.
 """
 
+import asyncio
 import dataclasses
 import statistics
 from typing import NamedTuple
@@ -38,6 +39,8 @@ __all__ = ["Sender"]
 _MAX_ATTEMPTS = 32
 _LANE_SIZE = 8
 _NONCE_BITS = 60
+# Blocks after which a transaction that waits for others is sent again.
+_RESEND = 3
 # What a hub's reason says about now and not about the call.
 _PASSING = frozenset({"paused"})
 
@@ -77,6 +80,11 @@ class Sender:
         self._config = config
         self._wallet = wallet
         self._tip = (-1, 0)
+        # The account's transactions as of some heads: one read for all that wait behind others.
+        self._counted: tuple[Heads | None, int] = (None, 0)
+        self._counting = asyncio.Lock()
+        # By attempt that waits, the height at which this process sent it last.
+        self._sent: dict[bytes, int] = {}
 
     async def balance(self) -> int:
         """Read what the account has, in wei."""
@@ -154,6 +162,7 @@ class Sender:
     async def broadcast(self, raw: bytes) -> None:
         """Send signed bytes to all endpoints; one that has them, or has used their nonce, is success."""
         await self._quorum.tell(lambda rpc: self._send(rpc, raw))
+        self._sent[tx_hash(raw)] = self._heads().latest.height
 
     async def _send(self, rpc: Rpc, raw: bytes) -> None:
         try:
@@ -171,6 +180,11 @@ class Sender:
         known = _states.decode(state)
         tx = EvmTx.decode(known.raw)
         newest = _name(known.attempts[-1].hash)
+        if await self._count_by_now() < tx.nonce:
+            # It waits for others, as all of a backlog do: it is in no block, whatever is asked.
+            return Step(TxStage.BROADCAST, state, newest, self._again(known))
+        for attempt in known.attempts:
+            self._sent.pop(attempt.hash, None)
         # The heads before all reads: what is final in them was included before the receipts were asked for.
         heads = self._heads()
         for attempt in reversed(known.attempts):
@@ -188,6 +202,21 @@ class Sender:
             if dearer is not None and len(known.attempts) < _MAX_ATTEMPTS:
                 return self._replace(known, dearer, heads)
         return Step(TxStage.BROADCAST, state, newest, (known.raw,))
+
+    async def _count_by_now(self) -> int:
+        """Return how many transactions the account has, read once a head for all who ask."""
+        async with self._counting:
+            heads = self._heads()
+            if self._counted[0] != heads:
+                self._counted = heads, await self._count_now()
+            return self._counted[1]
+
+    def _again(self, known: _State) -> tuple[bytes, ...]:
+        """Return what is to be sent of one that waits: nodes drop those that wait, so now and then."""
+        sent = self._sent.get(known.attempts[-1].hash)
+        if sent is not None and self._heads().latest.height < sent + _RESEND:
+            return ()
+        return (known.raw,)
 
     async def _stage(self, inclusion: Inclusion, final: Block) -> TxStage:
         if inclusion.height > final.height:
