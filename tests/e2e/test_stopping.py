@@ -34,7 +34,9 @@ async def test_a_node_drains_within_ten_seconds_and_resumes_what_it_left(
         node.send(signal.SIGTERM)
         assert await node.ended(within=10) == 0
         print(f"drained in {time.monotonic() - began:.1f} s")
-        assert [line["event"] for line in node.lines()].count("cut off") == len(prompts)
+        cut = [line["intent"] for line in node.lines() if line["event"] == "cut off"]
+        # This node may have found questions of earlier ones on the chains: those are cut off too.
+        assert [cut.count(each.hex) for each in asked] == [1] * len(prompts)
         assert node.lines()[-1]["event"] == "stopped"
 
         stub.open.set()
