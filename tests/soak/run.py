@@ -81,7 +81,7 @@ class Run:
             self.say(f"The node was ready after {self.faults.ready[0]:.1f} s; asking")
             async with asyncio.TaskGroup() as group:
                 pid, ended = (lambda: found.node.pid), (lambda: self._oracle.ended)
-                helpers = [
+                runners = [
                     group.create_task(self.oracle.follow(), name="oracle"),
                     group.create_task(self.asker.insist(), name="insist"),
                     group.create_task(self.usage.follow(pid, ended), name="usage"),
@@ -89,8 +89,8 @@ class Run:
                 ]
                 await self._ask(found)
                 await self._refund()
-                for helper in helpers:
-                    helper.cancel()
+                for runner in runners:
+                    runner.cancel()
             await self._look(found)
             await self.faults.end()
             self.calls = sum(link.calls for link in found.rpc)
