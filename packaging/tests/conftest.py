@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from machine import Machine, bare_debian, booted
 
-from support.client import Client, client_of
+from support.client import Client, hurried_client_of
 from support.node_devnet import Devnet, running_devnet
 from vagus.daemon.fetch import model_path
 
@@ -61,11 +61,8 @@ async def devnet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Devn
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def client(devnet: Devnet) -> AsyncIterator[Client]:
-    async with client_of(devnet.chains) as found:
-        miner = asyncio.create_task(found.hurry(), name="miner")
+    async with hurried_client_of(devnet.chains) as found:
         yield found
-        miner.cancel()
-        await asyncio.wait([miner])
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,12 +1,11 @@
 """One devnet, one client and one stub model for all of this folder: its tests share a worker."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
-from support.client import Client, client_of
+from support.client import Client, hurried_client_of
 from support.node_devnet import Devnet, running_devnet
 from support.node_model import StubModel, stub_model
 
@@ -19,12 +18,8 @@ async def devnet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Devn
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def client(devnet: Devnet) -> AsyncIterator[Client]:
-    async with client_of(devnet.chains) as found:
-        miner = asyncio.create_task(found.hurry(), name="miner")
+    async with hurried_client_of(devnet.chains) as found:
         yield found
-        miner.cancel()
-        await asyncio.wait([miner])
-        assert miner.cancelled()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

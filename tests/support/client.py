@@ -13,7 +13,16 @@ from eth_account import Account
 from web3 import AsyncHTTPProvider, AsyncWeb3, Web3
 from web3.types import RPCEndpoint
 
-__all__ = ["SETTLED", "Asked", "Chain", "Client", "Question", "client_of", "until"]
+__all__ = [
+    "SETTLED",
+    "Asked",
+    "Chain",
+    "Client",
+    "Question",
+    "client_of",
+    "hurried_client_of",
+    "until",
+]
 
 T = TypeVar("T")
 
@@ -189,3 +198,14 @@ async def client_of(shown: Sequence[dict[str, str]]) -> AsyncIterator[Client]:
     finally:
         for chain in chains:
             await chain.web3.provider.disconnect()
+
+
+@contextlib.asynccontextmanager
+async def hurried_client_of(shown: Sequence[dict[str, str]]) -> AsyncIterator[Client]:
+    """`client_of`, with blocks mined all the while; that it ended by itself fails the tests."""
+    async with client_of(shown) as found:
+        miner = asyncio.create_task(found.hurry(), name="miner")
+        yield found
+        miner.cancel()
+        await asyncio.wait([miner])
+        assert miner.cancelled()
