@@ -12,7 +12,7 @@ from vagus.adapters.base import Cursor, Step, TxStage
 from vagus.daemon.journal.base import Journal
 from vagus.daemon.journal.records import IntentRecord, Kind, Stage
 from vagus.daemon.journal.sqlite import SqliteJournal
-from vagus.protocol import Payout, Receipt, Retry, Status, hub_id, keccak256
+from vagus.protocol import FeeFormula, Payout, Receipt, Retry, Status, hub_id, keccak256
 
 Open = Callable[[], AbstractAsyncContextManager[Journal]]
 
@@ -58,6 +58,7 @@ async def test_a_record_is_the_same_after_a_restart(opened: Open) -> None:
             reason="",
             output=b"Paris",
             cost=1 << 200,
+            fee=FeeFormula(1 << 255, 15_000),
             attestation=attestation(record.id),
         )
         await journal.move(record, Stage.ATTESTED, signatures=(b"\x01" * 65, b"\x02" * 65))

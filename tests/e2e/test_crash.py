@@ -158,6 +158,28 @@ async def test_a_node_killed_twice_at_the_same_point_goes_on(node: Node, client:
     await node.kill()
 
 
+async def test_an_answer_that_was_sent_is_paid_though_its_agent_is_gone(
+    node: Node, client: Client, devnet: Devnet
+) -> None:
+    await node.start("deliver-broadcast")
+    asked = await client.ask("paid all the same")
+    assert await node.ended() == -signal.SIGKILL
+    config = node.config
+    node.config = config.with_name("crash-without-agent.toml")
+    text = config.read_text()
+    assert text.count('[agents."chat@1"]\nmax_tokens = 64\n') == 1
+    node.config.write_text(text.replace('[agents."chat@1"]\nmax_tokens = 64\n', ""))
+    await node.start()
+    await node.reaches(asked.hex, "settled")
+    await node.kill()
+    node.config = config
+
+    _, settled = await one_of_each(client, asked)
+    assert settled["status"] == 0
+    assert settled["fee"] > 0
+    assert sum(payout["amount"] for payout in settled["payouts"]) == settled["fee"]
+
+
 async def test_a_node_killed_when_it_sees_an_intent_and_again_when_it_is_final_goes_on(
     node: Node, client: Client, stub: StubModel
 ) -> None:

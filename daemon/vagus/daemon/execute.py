@@ -51,6 +51,7 @@ class Outcome:
     evidence: bytes
     evidence_hash: bytes
     cost: int
+    fee: FeeFormula | None
 
 
 class Executor:
@@ -121,11 +122,8 @@ class Executor:
             evidence=proof.data,
             evidence_hash=proof.hash,
             cost=ctx.spent,
+            fee=agent.manifest.fee,
         )
-
-    def fee_formula(self, record: IntentRecord) -> FeeFormula:
-        """Return the formula of the agent that an intent asks for."""
-        return self._agents.by_id(record.intent.agent_id).manifest.fee
 
     def _spend(self, agent: Agent, record: IntentRecord, dest_chain: str) -> int:
         """Return what may be spent on compute; refuse a fee that does not even pay the delivery."""
@@ -168,6 +166,7 @@ def refused(record: IntentRecord, status: Status, reason: str) -> Outcome:
         evidence=document,
         evidence_hash=keccak256(document),
         cost=0,
+        fee=None,
     )
 
 

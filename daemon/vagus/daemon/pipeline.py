@@ -181,6 +181,7 @@ class Pipeline:
             reason=outcome.reason,
             output=outcome.output,
             cost=outcome.cost,
+            fee=outcome.fee,
             attestation=attestation,
         )
         record.outcome = None
@@ -274,8 +275,10 @@ class Pipeline:
         origin = self._network.by_hub(record.origin)
         deliverer = self._roster.deliverer(dest.chain, delivery.deliverer)
         own = self._own_payee(record)
+        if record.fee is None:
+            raise RuntimeError(f"intent 0x{record.id.hex()} is {record.stage.name} without a fee")
         _, payouts = settlement(
-            self._executor.fee_formula(record),
+            record.fee,
             status=delivery.status,
             max_fee=record.intent.max_fee,
             compute_cost=record.cost,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vagus.adapters.base import TxStage
-from vagus.protocol import Attestation, Intent, Payout, Receipt, Status
+from vagus.protocol import Attestation, FeeFormula, Intent, Payout, Receipt, Status
 
 if TYPE_CHECKING:
     from vagus.agents import Route
@@ -59,7 +59,8 @@ class IntentRecord:
 
     `route`, `outcome` and `tx` are what this process chose, has not journalled yet, and sent: after
     a restart they are None, and found again. `origin` is the CAIP-10 of the hub it was asked on; `seen_at` and `updated_at` are the node's
-    clock in seconds, for people: no decision reads them.
+    clock in seconds, for people: no decision reads them. `fee` is the agent's formula as it was when
+    the outcome was fixed: what a delivered answer earns must not hang on a plugin that is gone.
     """
 
     id: bytes
@@ -77,6 +78,7 @@ class IntentRecord:
     backend: str = ""
     output: bytes = b""
     cost: int = 0
+    fee: FeeFormula | None = None
     attestation: Attestation | None = None
     signatures: tuple[bytes, ...] = ()
     callback_failed: bool = False

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from vagus.daemon.journal.records import IntentRecord, Stage
 from vagus.protocol import (
     Attestation,
+    FeeFormula,
     Intent,
     Payout,
     Receipt,
@@ -27,7 +28,7 @@ __all__ = [
     "encode_change",
 ]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 # The history is written by triggers, so that no move is without its line; `note` is the newest one's.
 # `final` is 1 once the intent was read in a final block: only then is it carried. Lines and
@@ -39,7 +40,8 @@ CREATE TABLE intents(
   key INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, hub TEXT NOT NULL, struct BLOB NOT NULL, payload BLOB NOT NULL,
   terms BLOB NOT NULL, height INTEGER NOT NULL, request_tx TEXT NOT NULL, stage INTEGER NOT NULL,
   seen_at REAL NOT NULL, updated_at REAL NOT NULL, status INTEGER, reason TEXT NOT NULL DEFAULT '',
-  backend TEXT NOT NULL DEFAULT '', output BLOB NOT NULL DEFAULT x'', cost TEXT NOT NULL DEFAULT '0', attestation BLOB,
+  backend TEXT NOT NULL DEFAULT '', output BLOB NOT NULL DEFAULT x'', cost TEXT NOT NULL DEFAULT '0', fee TEXT,
+  attestation BLOB,
   signatures BLOB NOT NULL DEFAULT x'', callback_failed INTEGER NOT NULL DEFAULT 0,
   payouts BLOB NOT NULL DEFAULT x'', receipt BLOB, final INTEGER NOT NULL DEFAULT 0,
   note TEXT NOT NULL DEFAULT ''
@@ -95,6 +97,7 @@ INTENT_COLUMNS = (
     "backend",
     "output",
     "cost",
+    "fee",
     "attestation",
     "signatures",
     "callback_failed",
@@ -112,6 +115,10 @@ def _encode_message(message: Attestation | Receipt | None) -> bytes | None:
     return None if message is None else message.encode()
 
 
+def _encode_fee(fee: FeeFormula | None) -> str | None:
+    return None if fee is None else f"{fee.base} {fee.markup_bps}"
+
+
 # How the fields of a record that `move` may change become values of their column of that name.
 _ENCODERS: dict[str, Callable[[Any], Any]] = {
     "status": int,
@@ -119,6 +126,7 @@ _ENCODERS: dict[str, Callable[[Any], Any]] = {
     "backend": str,
     "output": bytes,
     "cost": str,
+    "fee": _encode_fee,
     "attestation": _encode_message,
     "signatures": b"".join,
     "callback_failed": int,
@@ -150,11 +158,12 @@ def decode_intent(row: Sequence[Any]) -> IntentRecord:
         backend=row[12],
         output=row[13],
         cost=int(row[14]),
-        attestation=None if row[15] is None else Attestation.decode(row[15]),
-        signatures=tuple(_slices(row[16], _SIGNATURE)),
-        callback_failed=bool(row[17]),
-        payouts=tuple(_decode_payout(part) for part in _slices(row[18], _PAYOUT)),
-        receipt=None if row[19] is None else Receipt.decode(row[19]),
+        fee=None if row[15] is None else FeeFormula(*map(int, row[15].split())),
+        attestation=None if row[16] is None else Attestation.decode(row[16]),
+        signatures=tuple(_slices(row[17], _SIGNATURE)),
+        callback_failed=bool(row[18]),
+        payouts=tuple(_decode_payout(part) for part in _slices(row[19], _PAYOUT)),
+        receipt=None if row[20] is None else Receipt.decode(row[20]),
     )
 
 
