@@ -58,7 +58,7 @@ fmt: setup  ## format and mend what ruff can mend
 
 lock: setup  ## pin the dependencies again, by hash and without an address
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 --no-header -o requirements/uv.txt requirements/uv.in
-	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 --no-header --extra local --group dev -o requirements/dev.txt pyproject.toml requirements/build.in
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 --no-header --extra local --extra solana --extra cosmos --group dev -o requirements/dev.txt pyproject.toml requirements/build.in
 
 clean:  ## remove what make built (the cache of nodes and models stays)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -18,7 +18,7 @@ import structlog
 from coincurve import PrivateKey
 from eth_account import Account
 
-from vagus.adapters.evm.errors import WalletError
+from vagus.adapters.errors import WalletError
 from vagus.adapters.evm.keystore import create_keystore, load_keystore, read_password
 from vagus.adapters.evm.wallet import Wallet
 from vagus.protocol import address_of

@@ -29,8 +29,8 @@ from support.evm import Chain, chain, height, question, send, until_height
 from support.proxy import Proxy
 from support.proxy_tcp import TcpProxy
 from vagus.adapters.base import Built, EventFilter, IntentState, Requested
+from vagus.adapters.errors import NoQuorum
 from vagus.adapters.evm.adapter import EvmAdapter
-from vagus.adapters.evm.errors import NoQuorum
 from vagus.protocol import Halt, Intent, Retry, keccak256
 
 pytestmark = [

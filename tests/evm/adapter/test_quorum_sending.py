@@ -15,8 +15,8 @@ from support.endpoints import adapter_over, answering, endpoints, names, node_er
 from support.evm import Chain, chain, finish, height, question, until_height
 from support.proxy import Proxy
 from vagus.adapters.base import AlreadyDone, Built, Estimate, Rejected, TxStage
+from vagus.adapters.errors import NoQuorum
 from vagus.adapters.evm.adapter import EvmAdapter
-from vagus.adapters.evm.errors import NoQuorum
 from vagus.adapters.evm.tx import EvmTx
 from vagus.protocol import ZERO32, Refuse, Retry
 

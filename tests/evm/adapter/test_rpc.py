@@ -14,7 +14,8 @@ from eth_abi import encode
 from eth_utils.abi import function_signature_to_4byte_selector
 from pydantic import SecretStr
 
-from vagus.adapters.evm.errors import BadAnswer, NodeError, Unreachable, printable, refusal
+from vagus.adapters.errors import BadAnswer, Unreachable, printable
+from vagus.adapters.evm.errors import NodeError, refusal
 from vagus.adapters.evm.rpc import Rpc
 from vagus.protocol import Retry
 

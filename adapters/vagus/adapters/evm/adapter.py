@@ -36,7 +36,6 @@ from vagus.adapters.evm.blocks import read_logs
 from vagus.adapters.evm.config import EvmConfig, endpoint_names
 from vagus.adapters.evm.endpoints import look_at
 from vagus.adapters.evm.heads import HeadTracker
-from vagus.adapters.evm.quorum import Quorum
 from vagus.adapters.evm.reader import IntentReader
 from vagus.adapters.evm.rpc import Rpc
 from vagus.adapters.evm.sender import Sender
@@ -44,6 +43,7 @@ from vagus.adapters.evm.upgrades import why_upgradeable
 from vagus.adapters.evm.views import HubViews
 from vagus.adapters.evm.wake import wake
 from vagus.adapters.evm.wallet import Wallet
+from vagus.adapters.quorum import Quorum
 from vagus.protocol import (
     Attestation,
     Intent,

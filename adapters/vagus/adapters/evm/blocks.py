@@ -3,8 +3,8 @@
 import msgspec
 
 from vagus.adapters.base import Block, ChainEvent
+from vagus.adapters.errors import BadAnswer
 from vagus.adapters.evm.codec import data_bytes, hash_bytes, quantity
-from vagus.adapters.evm.errors import BadAnswer
 from vagus.adapters.evm.rpc import Rpc
 
 __all__ = ["Header", "Inclusion", "read_header", "read_inclusion", "read_logs"]

@@ -10,8 +10,9 @@ from web3 import AsyncHTTPProvider, AsyncWeb3
 from web3.exceptions import ContractLogicError, Web3Exception
 
 from vagus.adapters.base import HubParameters, Rejected
+from vagus.adapters.errors import Unreachable, printable
 from vagus.adapters.evm.artifacts import artifact
-from vagus.adapters.evm.errors import Unreachable, printable, revert_reason
+from vagus.adapters.evm.errors import revert_reason
 from vagus.adapters.evm.tx import EvmTx
 from vagus.adapters.evm.wallet import Wallet
 from vagus.protocol import Account, Refuse, Retry

@@ -14,7 +14,7 @@ import msgspec
 from pydantic import SecretStr
 
 from vagus.adapters.background import background
-from vagus.adapters.evm.errors import printable
+from vagus.adapters.errors import printable
 from vagus.adapters.evm.rpc import Rpc
 from vagus.protocol import VagusError
 

@@ -7,9 +7,9 @@ from typing import TypeVar
 from vagus.adapters.base import Block, Endpoint
 from vagus.adapters.evm.blocks import read_header
 from vagus.adapters.evm.config import EvmConfig
-from vagus.adapters.evm.quorum import Quorum
-from vagus.adapters.evm.round import Ask
 from vagus.adapters.evm.rpc import Rpc
+from vagus.adapters.quorum import Quorum
+from vagus.adapters.round import Ask
 from vagus.protocol import Retry
 
 __all__ = ["look_at"]
@@ -21,7 +21,7 @@ _BLOCKS = 2
 _SECONDS = 5
 
 
-async def look_at(quorum: Quorum, config: EvmConfig) -> tuple[Endpoint, ...]:
+async def look_at(quorum: Quorum[Rpc], config: EvmConfig) -> tuple[Endpoint, ...]:
     """Ask each endpoint for its chain and its heads, then all for the final block of most."""
     found = await _all(quorum, lambda rpc: _look(rpc, config))
     if len(found) > 1:
@@ -48,7 +48,7 @@ async def _look(rpc: Rpc, config: EvmConfig) -> Endpoint:
     return Endpoint(rpc.name, fault, latest, final, loop.time() - began)
 
 
-async def _compare(quorum: Quorum, found: list[Endpoint], config: EvmConfig) -> list[Endpoint]:
+async def _compare(quorum: Quorum[Rpc], found: list[Endpoint], config: EvmConfig) -> list[Endpoint]:
     """Add what is wrong with an endpoint beside the others."""
     latest = [each.latest for each in found if each.latest and not each.fault]
     final = [each.final.height for each in found if each.final and not each.fault]
@@ -85,7 +85,7 @@ async def _hash(rpc: Rpc, height: int, config: EvmConfig) -> bytes | None:
         return None
 
 
-async def _all(quorum: Quorum, ask: Ask[T]) -> list[T]:
+async def _all(quorum: Quorum[Rpc], ask: Ask[Rpc, T]) -> list[T]:
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(_run(ask, rpc), name=f"look at {rpc.name}")
@@ -94,5 +94,5 @@ async def _all(quorum: Quorum, ask: Ask[T]) -> list[T]:
     return [task.result() for task in tasks]
 
 
-async def _run(ask: Ask[T], rpc: Rpc) -> T:
+async def _run(ask: Ask[Rpc, T], rpc: Rpc) -> T:
     return await ask(rpc)

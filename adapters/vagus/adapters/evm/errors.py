@@ -1,37 +1,24 @@
-"""What can go wrong with an EVM node, mapped to what the daemon does about it.
+"""What an EVM node's errors mean: JSON-RPC errors and the data of reverts.
 
-    Retry
-     ├─ Unreachable   no answer: a broken connection, a timeout, HTTP 429 or 5xx
-     ├─ BadAnswer     an answer that says nothing about the chain: malformed, oversized, contradictory
-     ├─ NodeError     a JSON-RPC error (code, message, data), where nothing better is known
-     └─ NoQuorum      too few endpoints agree: who failed and who disagreed
-    Refuse
-     └─ Rejected, AlreadyDone   the hub reverted (vagus.adapters.base)
-    Halt              a quorum serves another chain, or has another final block
-
-`WalletError` is for the operator: a key file that cannot be used, and what to do.
+`NodeError` is a Retry where nothing better is known; `refusal` is what is known of a simulation that
+reverted. `vagus.adapters.errors` has what goes wrong with any chain's node.
 """
 
 import msgspec
 
 from vagus.adapters.base import AlreadyDone, Rejected
-from vagus.protocol import Refuse, Retry, VagusError
+from vagus.adapters.errors import printable
+from vagus.protocol import Refuse, Retry
 
 __all__ = [
-    "BadAnswer",
-    "NoQuorum",
     "NodeError",
-    "Unreachable",
-    "WalletError",
     "is_known_transaction",
     "is_out_of_funds",
-    "printable",
     "reason_in",
     "refusal",
     "revert_reason",
 ]
 
-_MAX_TEXT = 200
 _ERROR_SELECTOR = bytes.fromhex("08c379a0")  # Error(string)
 _PANIC_SELECTOR = bytes.fromhex("4e487b71")  # Panic(uint256)
 # What the hub says when somebody was here before.
@@ -52,14 +39,6 @@ _KNOWN = (
 _REVERTED = ("revert", "vm execution error")
 
 
-class Unreachable(Retry):
-    """The node did not answer."""
-
-
-class BadAnswer(Retry):
-    """The node answered something that cannot be believed."""
-
-
 class NodeError(Retry):
     """The node answered with a JSON-RPC error; `data` is its raw JSON."""
 
@@ -68,27 +47,6 @@ class NodeError(Retry):
         self.code = code
         self.message = message
         self.data = data
-
-
-class NoQuorum(Retry):
-    """Too few endpoints say the same; `reason` names who failed and who disagreed.
-
-    `silent` where none of them disagreed and none answered badly: too few answered at all.
-    """
-
-    def __init__(self, reason: str, after: float, *, silent: bool) -> None:
-        super().__init__(reason, after)
-        self.silent = silent
-
-
-class WalletError(VagusError):
-    """A key or password file that cannot be used; the message says what to do."""
-
-
-def printable(text: str) -> str:
-    """Cut a stranger's text to one printable line of at most 200 characters."""
-    line = "".join(letter if letter.isprintable() else " " for letter in text[: _MAX_TEXT + 1])
-    return line if len(line) <= _MAX_TEXT else line[: _MAX_TEXT - 1] + "…"
 
 
 def is_known_transaction(error: NodeError) -> bool:

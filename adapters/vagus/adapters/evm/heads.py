@@ -12,11 +12,11 @@ from typing import NamedTuple, NoReturn
 import structlog
 
 from vagus.adapters.base import Heads
+from vagus.adapters.errors import BadAnswer
 from vagus.adapters.evm.blocks import Header, read_header
 from vagus.adapters.evm.config import EvmConfig
-from vagus.adapters.evm.errors import BadAnswer
-from vagus.adapters.evm.quorum import Quorum
 from vagus.adapters.evm.rpc import Rpc
+from vagus.adapters.quorum import Quorum
 from vagus.protocol import Halt, Retry
 
 __all__ = ["HeadTracker"]
@@ -40,7 +40,7 @@ class _Claim(NamedTuple):
 class HeadTracker:
     """The newest and the newest final block. Heights never go back, whatever endpoints say."""
 
-    def __init__(self, quorum: Quorum, config: EvmConfig) -> None:
+    def __init__(self, quorum: Quorum[Rpc], config: EvmConfig) -> None:
         self.heads: Heads | None = None
         self.base_fee = 0
         """Wei per gas, of the newest block."""

@@ -18,7 +18,7 @@ import msgspec
 from coincurve import PrivateKey
 from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json
 
-from vagus.adapters.evm.errors import WalletError
+from vagus.adapters.errors import WalletError
 from vagus.protocol import address_of
 
 __all__ = ["create_keystore", "load_keystore", "read_password", "write_secret"]

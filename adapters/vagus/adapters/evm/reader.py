@@ -8,14 +8,16 @@ has it: one that is invented takes no true one's place, and what one leaves out 
 """
 
 from vagus.adapters.base import Block, Cursor, Requested
+from vagus.adapters.errors import BadAnswer, NoQuorum
 from vagus.adapters.evm import hub
 from vagus.adapters.evm.blocks import read_header, read_inclusion, read_logs
 from vagus.adapters.evm.codec import hash_bytes
 from vagus.adapters.evm.config import EvmConfig
-from vagus.adapters.evm.errors import BadAnswer, NodeError, NoQuorum
+from vagus.adapters.evm.errors import NodeError
 from vagus.adapters.evm.heads import HeadTracker
-from vagus.adapters.evm.quorum import Quorum
+from vagus.adapters.evm.rpc import Rpc
 from vagus.adapters.evm.views import HubViews
+from vagus.adapters.quorum import Quorum
 from vagus.protocol import hub_id
 
 __all__ = ["IntentReader"]
@@ -27,7 +29,7 @@ class IntentReader:
     """Reads IntentRequested in ranges of blocks that shrink where the node fails and grow again."""
 
     def __init__(
-        self, quorum: Quorum, tracker: HeadTracker, views: HubViews, config: EvmConfig
+        self, quorum: Quorum[Rpc], tracker: HeadTracker, views: HubViews, config: EvmConfig
     ) -> None:
         self._quorum = quorum
         self._tracker = tracker

@@ -14,9 +14,10 @@ import aiohttp
 import msgspec
 from pydantic import SecretStr
 
+from vagus.adapters.errors import BadAnswer, Unreachable, printable
 from vagus.adapters.evm.codec import data_bytes, hash_bytes, quantity
 from vagus.adapters.evm.config import endpoint_name
-from vagus.adapters.evm.errors import BadAnswer, NodeError, Unreachable, printable
+from vagus.adapters.evm.errors import NodeError
 
 __all__ = ["Rpc"]
 

@@ -16,10 +16,10 @@ import msgspec
 import structlog
 
 from vagus.adapters.base import Block, Built, Call, Estimate, Heads, Step, TxStage
+from vagus.adapters.errors import BadAnswer
 from vagus.adapters.evm.blocks import Inclusion, read_header, read_inclusion
 from vagus.adapters.evm.config import EvmConfig
 from vagus.adapters.evm.errors import (
-    BadAnswer,
     NodeError,
     is_known_transaction,
     is_out_of_funds,
@@ -27,11 +27,11 @@ from vagus.adapters.evm.errors import (
     refusal,
 )
 from vagus.adapters.evm.heads import HeadTracker
-from vagus.adapters.evm.quorum import Quorum
 from vagus.adapters.evm.rpc import Rpc
 from vagus.adapters.evm.tx import EvmTx, tx_hash
 from vagus.adapters.evm.views import at_block
 from vagus.adapters.evm.wallet import Wallet
+from vagus.adapters.quorum import Quorum
 from vagus.protocol import Refuse, Retry
 
 __all__ = ["Sender"]
@@ -73,7 +73,7 @@ class Sender:
     """One account's transactions."""
 
     def __init__(
-        self, quorum: Quorum, tracker: HeadTracker, config: EvmConfig, wallet: Wallet | None
+        self, quorum: Quorum[Rpc], tracker: HeadTracker, config: EvmConfig, wallet: Wallet | None
     ) -> None:
         self._quorum = quorum
         self._tracker = tracker

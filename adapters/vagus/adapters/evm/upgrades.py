@@ -7,8 +7,9 @@ keeps what it runs (ERC-1967, ERC-1167, EIP-7702), else code that nobody here kn
 
 from vagus.adapters.base import Block
 from vagus.adapters.evm.artifacts import artifact
-from vagus.adapters.evm.quorum import Quorum
+from vagus.adapters.evm.rpc import Rpc
 from vagus.adapters.evm.views import at_block
+from vagus.adapters.quorum import Quorum
 from vagus.protocol import keccak256
 
 __all__ = ["why_upgradeable"]
@@ -18,7 +19,7 @@ _CLONE = bytes.fromhex("363d3d373d3d3d363d73"), bytes.fromhex("5af43d82803e903d9
 _DELEGATION = bytes.fromhex("ef0100")
 
 
-async def why_upgradeable(quorum: Quorum, address: str, final: Block) -> str | None:
+async def why_upgradeable(quorum: Quorum[Rpc], address: str, final: Block) -> str | None:
     """Say in words what could change the contract's code, as a quorum has it at a final block."""
     params: list[object] = [address, at_block(final)]
     code = await quorum.agree(
@@ -48,7 +49,7 @@ def _is_build(code: bytes) -> bool:
     return keccak256(code[:size]) == bytes.fromhex(runtime["hash"].removeprefix("0x"))
 
 
-async def _proxy_slot(quorum: Quorum, address: str, name: str, final: Block) -> bytes:
+async def _proxy_slot(quorum: Quorum[Rpc], address: str, name: str, final: Block) -> bytes:
     # ERC-1967 puts a part there where no compiler puts anything.
     slot = int.from_bytes(keccak256(f"eip1967.proxy.{name}".encode()), "big") - 1
     params: list[object] = [address, hex(slot), at_block(final)]

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from vagus.adapters.base import Block, Delivery, IntentState
+from vagus.adapters.errors import BadAnswer
 from vagus.adapters.evm import hub
 from vagus.adapters.evm.config import EvmConfig
-from vagus.adapters.evm.errors import BadAnswer
-from vagus.adapters.evm.quorum import Quorum
 from vagus.adapters.evm.rpc import Rpc
+from vagus.adapters.quorum import Quorum
 from vagus.protocol import Halt, hub_id
 
 __all__ = ["HubViews", "at_block"]
@@ -31,7 +31,7 @@ def at_block(block: Block) -> dict[str, str]:
 class HubViews:
     """The views of one hub."""
 
-    def __init__(self, quorum: Quorum, config: EvmConfig) -> None:
+    def __init__(self, quorum: Quorum[Rpc], config: EvmConfig) -> None:
         self._quorum = quorum
         self._chain = config.id
         self._address = config.account.address

@@ -2,17 +2,34 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import structlog
 
-from vagus.adapters.evm.rpc import Rpc
 from vagus.protocol import Retry
 
-__all__ = ["Ask", "Round"]
+__all__ = ["Ask", "Node", "Round"]
 
+
+class Node(Protocol):
+    """One endpoint of a chain, whatever is spoken there.
+
+    `name` may be shown; `barred` is why nothing that it says counts, empty while it does; `requests`,
+    `failures` and `pending` count calls sent, reads without a value, and reads under way;
+    `resting_until` is the event loop's time before which it is better left alone.
+    """
+
+    name: str
+    barred: str
+    requests: int
+    failures: int
+    pending: int
+    resting_until: float
+
+
+N = TypeVar("N", bound=Node)
 T = TypeVar("T")
-Ask: TypeAlias = Callable[[Rpc], Awaitable[T]]
+Ask: TypeAlias = Callable[[N], Awaitable[T]]
 
 # Calls under way at one endpoint over which nobody is heard out.
 _MAX_LATE = 64
@@ -20,7 +37,7 @@ _MAX_LATE = 64
 log = structlog.get_logger(__name__)
 
 
-class Round(Generic[T]):
+class Round(Generic[N, T]):
     """Asks `awake` at once, and `spare` when nobody else is left; `spawn` makes the tasks.
 
     `values` and `faults` are what was answered so far, in its order.
@@ -28,21 +45,21 @@ class Round(Generic[T]):
 
     def __init__(
         self,
-        ask: Ask[T],
-        spawn: Callable[[Rpc, Coroutine[None, None, None]], asyncio.Task[None]],
-        awake: Sequence[Rpc],
-        spare: Sequence[Rpc],
+        ask: Ask[N, T],
+        spawn: Callable[[N, Coroutine[None, None, None]], asyncio.Task[None]],
+        awake: Sequence[N],
+        spare: Sequence[N],
     ) -> None:
-        self.values: list[tuple[Rpc, T]] = []
-        self.faults: list[tuple[Rpc, Retry]] = []
+        self.values: list[tuple[N, T]] = []
+        self.faults: list[tuple[N, Retry]] = []
         self._ask = ask
         self._spawn = spawn
         self._spare = list(spare)
-        self._pending: dict[Rpc, asyncio.Task[None]] = {}
+        self._pending: dict[N, asyncio.Task[None]] = {}
         self._over = False
         self._defect: Exception | None = None
         self._news = asyncio.Event()
-        self._judge: Callable[[Rpc, T], None] | None = None
+        self._judge: Callable[[N, T], None] | None = None
         self._start(awake)
 
     @property
@@ -77,50 +94,52 @@ class Round(Generic[T]):
         if self._defect is not None:
             raise self._defect
 
-    def judge(self, judge: Callable[[Rpc, T], None]) -> None:
+    def judge(self, judge: Callable[[N, T], None]) -> None:
         """Show each value to `judge`, now and when it comes."""
         self._judge = judge
-        for rpc, value in self.values:
-            judge(rpc, value)
+        for node, value in self.values:
+            judge(node, value)
 
     def end(self) -> None:
         """Leave the rest to themselves, or cancel them where too many are under way."""
         self._over = True
-        for rpc, task in self._pending.items():
-            if rpc.pending > _MAX_LATE:
+        for node, task in self._pending.items():
+            if node.pending > _MAX_LATE:
                 task.cancel()
 
     def reasons(self) -> str:
         """Say in words who failed, and why."""
         return "; ".join(
-            f"{rpc.name}: {error.reason.removeprefix(f'{rpc.name}: ')}"
-            for rpc, error in self.faults
+            f"{node.name}: {error.reason.removeprefix(f'{node.name}: ')}"
+            for node, error in self.faults
         )
 
     def pause(self) -> float:
         """Return the seconds after which the first of those that failed may answer."""
         return min((error.after for _, error in self.faults), default=1.0)
 
-    def _start(self, endpoints: Sequence[Rpc]) -> None:
-        for rpc in endpoints:
-            self._pending[rpc] = self._spawn(rpc, self._hear(rpc))
+    def _start(self, endpoints: Sequence[N]) -> None:
+        for node in endpoints:
+            self._pending[node] = self._spawn(node, self._hear(node))
 
-    async def _hear(self, rpc: Rpc) -> None:
-        rpc.pending += 1
+    async def _hear(self, node: N) -> None:
+        node.pending += 1
         try:
-            value = await self._ask(rpc)
+            value = await self._ask(node)
         except Retry as error:
-            rpc.failures += 1
-            self.faults.append((rpc, error))
+            node.failures += 1
+            self.faults.append((node, error))
         except Exception as error:
             self._defect = error
             if self._over:
-                log.exception("defect in an answer that was not needed any more", endpoint=rpc.name)
+                log.exception(
+                    "defect in an answer that was not needed any more", endpoint=node.name
+                )
         else:
-            self.values.append((rpc, value))
+            self.values.append((node, value))
             if self._judge is not None:
-                self._judge(rpc, value)
+                self._judge(node, value)
         finally:
-            rpc.pending -= 1
-            del self._pending[rpc]
+            node.pending -= 1
+            del self._pending[node]
             self._news.set()

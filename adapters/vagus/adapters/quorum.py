@@ -13,17 +13,17 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Generic, Self, TypeVar
 
 import structlog
 
-from vagus.adapters.evm.errors import NoQuorum, Unreachable
-from vagus.adapters.evm.round import Ask, Round
-from vagus.adapters.evm.rpc import Rpc
+from vagus.adapters.errors import NoQuorum, Unreachable
+from vagus.adapters.round import Ask, Node, Round
 from vagus.protocol import Halt, Retry
 
 __all__ = ["Quorum"]
 
+N = TypeVar("N", bound=Node)
 T = TypeVar("T")
 
 # Seconds that the others have once k have answered, where more answers are better ones.
@@ -32,7 +32,7 @@ _GRACE = 0.5
 log = structlog.get_logger(__name__)
 
 
-class Quorum:
+class Quorum(Generic[N]):
     """The endpoints of one chain, as an async context manager.
 
     `halted` is set once for all when the chain must not be used any more: from then on every read
@@ -40,11 +40,11 @@ class Quorum:
     cannot change.
     """
 
-    def __init__(self, chain: str, endpoints: Sequence[Rpc], needed: int) -> None:
+    def __init__(self, chain: str, endpoints: Sequence[N], needed: int) -> None:
         self.endpoints = tuple(endpoints)
         self.needed = needed
         self.halted: Halt | None = None
-        self.faults = {rpc.name: 0 for rpc in self.endpoints}
+        self.faults = {node.name: 0 for node in self.endpoints}
         self._chain = chain
         self._sole = self.endpoints[0] if len(self.endpoints) == 1 else None
         self.name = self._sole.name if self._sole else f"a quorum of {chain}'s endpoints"
@@ -67,7 +67,7 @@ class Quorum:
         # Not told of the body's error, which would be wrapped.
         await self._group.__aexit__(None, None, None)
 
-    async def agree(self, ask: Ask[T], about: str, *, fixed: bool = False) -> T:
+    async def agree(self, ask: Ask[N, T], about: str, *, fixed: bool = False) -> T:
         """Return what k endpoints say alike. `fixed`: it cannot change, so another answer is a fault.
 
         Raises `NoQuorum`, a `Retry` that names who failed and who disagreed.
@@ -76,7 +76,7 @@ class Quorum:
 
     async def alike(
         self,
-        ask: Ask[T],
+        ask: Ask[N, T],
         about: str,
         *,
         fixed: bool = False,
@@ -93,12 +93,12 @@ class Quorum:
                 await round_.news()
             if fixed:
                 agreed = found[0]
-                round_.judge(lambda rpc, value: self._judge(rpc, value == agreed, about))
+                round_.judge(lambda node, value: self._judge(node, value == agreed, about))
             return found
         finally:
             round_.end()
 
-    async def union(self, ask: Ask[list[T]], about: str, *, fixed: bool = False) -> list[T]:
+    async def union(self, ask: Ask[N, list[T]], about: str, *, fixed: bool = False) -> list[T]:
         """Return the items that k endpoints have: what one invents or leaves out changes nothing.
 
         Where k lists are the same, that list. Else all endpoints must have answered: who is down
@@ -121,8 +121,8 @@ class Quorum:
                 agreed = [item for item, count in votes.items() if count >= self.needed]
             if fixed:
                 round_.judge(
-                    lambda rpc, items: self._judge(
-                        rpc, items == agreed or set(items) == set(agreed), about
+                    lambda node, items: self._judge(
+                        node, items == agreed or set(items) == set(agreed), about
                     )
                 )
             return agreed
@@ -131,7 +131,7 @@ class Quorum:
 
     async def reports(
         self,
-        ask: Ask[T],
+        ask: Ask[N, T],
         about: str,
         settled: Callable[[list[T], int], bool] = lambda values, missing: False,
         useful: Callable[[T], bool] = lambda value: True,
@@ -162,11 +162,11 @@ class Quorum:
         finally:
             round_.end()
 
-    async def floor(self, ask: Ask[int], about: str) -> int:
+    async def floor(self, ask: Ask[N, int], about: str) -> int:
         """Return the highest number that k endpoints reach."""
         return self.reached(await self.reports(ask, about, self.certain))
 
-    async def tell(self, ask: Ask[T]) -> T:
+    async def tell(self, ask: Ask[N, T]) -> T:
         """Tell all endpoints, resting ones too, and return what the first that took it says."""
         if self._sole is not None:
             return await self._only(self._sole, ask)
@@ -191,25 +191,25 @@ class Quorum:
 
     # How one question is asked
 
-    async def _only(self, rpc: Rpc, ask: Ask[T]) -> T:
+    async def _only(self, node: N, ask: Ask[N, T]) -> T:
         self._check()
         try:
-            return await ask(rpc)
+            return await ask(node)
         except Retry:
-            rpc.failures += 1
+            node.failures += 1
             raise
 
-    def _begin(self, ask: Ask[T], *, everyone: bool = False) -> Round[T]:
+    def _begin(self, ask: Ask[N, T], *, everyone: bool = False) -> Round[N, T]:
         self._check()
         now = asyncio.get_running_loop().time()
-        awake = [rpc for rpc in self.endpoints if everyone or rpc.resting_until <= now]
+        awake = [node for node in self.endpoints if everyone or node.resting_until <= now]
         if len(awake) < self.needed:
             awake = list(self.endpoints)
-        spare = [rpc for rpc in self.endpoints if rpc not in awake]
+        spare = [node for node in self.endpoints if node not in awake]
         return Round(ask, self._spawn, awake, spare)
 
-    def _spawn(self, rpc: Rpc, hearing: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        task = self._group.create_task(hearing, name=f"{self._chain} ask {rpc.name}")
+    def _spawn(self, node: N, hearing: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = self._group.create_task(hearing, name=f"{self._chain} ask {node.name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -218,17 +218,17 @@ class Quorum:
         if self.halted is not None:
             raise self.halted
 
-    def _judge(self, rpc: Rpc, agrees: bool, about: str) -> None:
+    def _judge(self, node: N, agrees: bool, about: str) -> None:
         if agrees:
             return
-        self.faults[rpc.name] += 1
-        if (rpc.name, about) not in self._told:  # once, and not once a second
-            self._told.add((rpc.name, about))
-            log.warning("endpoint disagrees", chain=self._chain, endpoint=rpc.name, about=about)
+        self.faults[node.name] += 1
+        if (node.name, about) not in self._told:  # once, and not once a second
+            self._told.add((node.name, about))
+            log.warning("endpoint disagrees", chain=self._chain, endpoint=node.name, about=about)
 
-    def _split(self, about: str, round_: Round[T]) -> NoQuorum:
+    def _split(self, about: str, round_: Round[N, T]) -> NoQuorum:
         k, n = self.needed, len(self.endpoints)
-        said = ", ".join(rpc.name for rpc, _ in round_.values)
+        said = ", ".join(node.name for node, _ in round_.values)
         alike = len(round_.largest()) == len(round_.values)
         votes = f"; {said} {'alone answered' if alike else 'disagree'}" if said else ""
         faults = f"; {round_.reasons()}" if round_.faults else ""

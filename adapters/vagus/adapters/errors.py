@@ -1,0 +1,47 @@
+"""What can go wrong with any chain's node, mapped to what the daemon does about it.
+
+    Retry
+     ├─ Unreachable   no answer: a broken connection, a timeout, HTTP 429 or 5xx
+     ├─ BadAnswer     an answer that says nothing about the chain: malformed, oversized, contradictory
+     └─ NoQuorum      too few endpoints agree: who failed and who disagreed
+    Refuse
+     └─ Rejected, AlreadyDone   the hub rejects the call (vagus.adapters.base)
+    Halt              a quorum serves another chain, or has another final block
+
+`WalletError` is for the operator: a key file that cannot be used, and what to do.
+"""
+
+from vagus.protocol import Retry, VagusError
+
+__all__ = ["BadAnswer", "NoQuorum", "Unreachable", "WalletError", "printable"]
+
+_MAX_TEXT = 200
+
+
+class Unreachable(Retry):
+    """The node did not answer."""
+
+
+class BadAnswer(Retry):
+    """The node answered something that cannot be believed."""
+
+
+class NoQuorum(Retry):
+    """Too few endpoints say the same; `reason` names who failed and who disagreed.
+
+    `silent` where none of them disagreed and none answered badly: too few answered at all.
+    """
+
+    def __init__(self, reason: str, after: float, *, silent: bool) -> None:
+        super().__init__(reason, after)
+        self.silent = silent
+
+
+class WalletError(VagusError):
+    """A key or password file that cannot be used; the message says what to do."""
+
+
+def printable(text: str) -> str:
+    """Cut a stranger's text to one printable line of at most 200 characters."""
+    line = "".join(letter if letter.isprintable() else " " for letter in text[: _MAX_TEXT + 1])
+    return line if len(line) <= _MAX_TEXT else line[: _MAX_TEXT - 1] + "…"
