@@ -5,7 +5,7 @@ from eth_utils.crypto import keccak
 from pydantic import ValidationError
 
 from vagus.daemon.roster import Member, Roster
-from vagus.protocol import Refuse
+from vagus.protocol import FeeFormula, Refuse
 
 SIGNER = "0x" + "ab" * 20
 HOME = "0x" + "cd" * 20
@@ -46,7 +46,7 @@ def test_the_roster_hash_is_that_of_its_canonical_json() -> None:
     # Written by hand by RFC 8785: keys in order, no blanks, amounts as decimal strings.
     document = (
         f'{{"gas_allowance":{{"{A}":"100000000000000000000"}},'
-        f'"members":[{{"addresses":{{"{A}":"{HOME}"}},"signer":"{SIGNER}"}}]}}'
+        f'"members":[{{"addresses":{{"{A}":"{HOME}"}},"signer":"{SIGNER}"}}],"rates":{{}}}}'
     )
     assert roster().digest() == keccak(document.encode())
 
@@ -83,3 +83,26 @@ def test_an_address_that_the_chain_does_not_have_is_rejected_where_it_is_written
 def test_a_member_is_listed_once() -> None:
     with pytest.raises(ValidationError):
         roster(members=[{"signer": SIGNER}, {"signer": SIGNER}])
+
+
+def test_a_fee_is_the_same_worth_in_the_coin_it_is_paid_in() -> None:
+    """A coin of 10^9 units, worth half of one of 10^18."""
+    solana = "solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1"
+    priced = roster(rates={solana: 2 * 10**9}, gas_allowance={A: 3 * 10**15})
+    formula = FeeFormula(base=10**15, markup_bps=12_000)
+    assert priced.fee(formula, A) == formula
+    assert priced.fee(formula, solana) == FeeFormula(base=2 * 10**6, markup_bps=12_000)
+    assert priced.allowance(A, A) == 3 * 10**15
+    assert priced.allowance(A, solana) == 6 * 10**6
+    assert priced.from_coin(solana, 6 * 10**6) == 3 * 10**15
+    assert priced.to_coin(solana, 499_999_999) == 0  # rounded down: never more than maxFee pays
+
+
+def test_no_gas_is_spent_on_a_destination_without_an_allowance() -> None:
+    with pytest.raises(Refuse, match="allows no gas"):
+        roster().allowance("eip155:99", A)
+
+
+def test_a_rate_of_nothing_is_rejected() -> None:
+    with pytest.raises(ValueError, match="greater than or equal to 1"):
+        roster(rates={A: 0})

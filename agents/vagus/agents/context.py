@@ -38,7 +38,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One finished model call, as the evidence has it; cost in the coin's smallest unit."""
+    """One finished model call, as the evidence has it; cost in the roster's unit of account."""
 
     route: Route
     reported_model: str
@@ -86,7 +86,7 @@ class Context:
 
     @property
     def spent(self) -> int:
-        """What the finished calls cost, in the coin's smallest unit."""
+        """What the finished calls cost, in the roster's unit of account."""
         return sum(call.cost for call in self._calls)
 
     @property
@@ -220,7 +220,7 @@ class Context:
 
 @dataclass(slots=True)
 class _Asked:
-    """A call under way: reserved and cost in the coin's smallest unit, used in tokens."""
+    """A call under way: reserved and cost in the roster's unit of account, used in tokens."""
 
     route: Route
     price: Price

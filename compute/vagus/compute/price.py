@@ -26,7 +26,7 @@ class Price(NamedTuple):
     output: Decimal = Decimal(0)
 
     def cost(self, usage: Usage) -> int:
-        """Return what a usage costs in the coin's smallest unit, rounded up."""
+        """Return what a usage costs in the unit that it is priced in, rounded up."""
         read = EXACT.multiply(self.input, Decimal(usage.prompt))
         written = EXACT.multiply(self.output, Decimal(usage.completion))
         millionths = EXACT.add(read, written).scaleb(-6, EXACT)

@@ -126,14 +126,18 @@ class Executor:
         )
 
     def _spend(self, agent: Agent, record: IntentRecord, dest_chain: str) -> int:
-        """Return what may be spent on compute; refuse a fee that does not even pay the delivery."""
-        if dest_chain not in self._roster.gas_allowance:
-            raise Refuse(f"the roster allows no gas on {dest_chain}")
-        fixed = agent.manifest.fee.price(0, self._roster.gas_allowance[dest_chain])
+        """Return what may be spent on compute, in the committee's unit of account.
+
+        Refuses a fee that does not even pay the delivery.
+        """
+        origin = record.origin.rpartition(":")[0]
+        formula = self._roster.fee(agent.manifest.fee, origin)
+        fixed = formula.price(0, self._roster.allowance(dest_chain, origin))
         if record.intent.max_fee < fixed:
             raise Refuse(f"maxFee {record.intent.max_fee} is below this node's cost of {fixed}")
         markup = max(agent.manifest.config.fee.markup_bps, BASIS_POINTS)
-        return (record.intent.max_fee - fixed) * BASIS_POINTS // markup
+        rest = self._roster.from_coin(origin, record.intent.max_fee - fixed)
+        return rest * BASIS_POINTS // markup
 
     async def _all_routes(self) -> list[Route]:
         """Ask each backend for its models, once; one that does not answer is left out for now."""

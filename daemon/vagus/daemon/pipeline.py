@@ -278,11 +278,11 @@ class Pipeline:
         if record.fee is None:
             raise RuntimeError(f"intent 0x{record.id.hex()} is {record.stage.name} without a fee")
         _, payouts = settlement(
-            record.fee,
+            self._roster.fee(record.fee, origin.chain),
             status=delivery.status,
             max_fee=record.intent.max_fee,
-            compute_cost=record.cost,
-            gas_allowance=self._roster.gas_allowance[dest.chain],
+            compute_cost=self._roster.to_coin(origin.chain, record.cost),
+            gas_allowance=self._roster.allowance(dest.chain, origin.chain),
             executor=own,
             deliverer=deliverer.payee(origin.chain) if deliverer else None,
             signers=[own],

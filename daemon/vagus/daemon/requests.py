@@ -69,8 +69,9 @@ async def quote_fee(settings: Settings, agent: str, origin: str | None, dest: st
     chain = Account.parse(_hub(adapters, dest, asked)).chain
     if chain not in settings.committee.gas_allowance:
         raise ConfigError([f"committee.gas_allowance has no {chain}: its node refuses to deliver"])
-    formula = settings.agent_registry().get(agent).manifest.fee
-    return max(state.min_fee, formula.price(0, settings.committee.gas_allowance[chain]))
+    roster = settings.committee
+    formula = roster.fee(settings.agent_registry().get(agent).manifest.fee, asked.chain)
+    return max(state.min_fee, formula.price(0, roster.allowance(chain, asked.chain)))
 
 
 async def send_request(settings: Settings, request: Request) -> Requested:

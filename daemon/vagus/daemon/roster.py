@@ -9,9 +9,12 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
-from vagus.protocol import MAX_SIGNERS, Refuse, caip2, document_hash, pack_address
+from vagus.protocol import MAX_SIGNERS, FeeFormula, Refuse, caip2, document_hash, pack_address
 
-__all__ = ["Member", "Roster"]
+__all__ = ["UNIT", "Member", "Roster"]
+
+UNIT = 10**18
+"""Amounts of manifests and rosters per one of the committee's unit of account: a coin of EVM chains."""
 
 
 def _signer(text: str) -> str:
@@ -51,15 +54,19 @@ class Member(BaseModel):
 
 
 class Roster(BaseModel):
-    """The members, and per destination what a delivery's gas is allowed to cost.
+    """The members, per destination what a delivery's gas is allowed to cost, and what coins are worth.
 
-    `gas_allowance` is in the smallest unit of the origin's coin, by the destination's CAIP-2.
+    `gas_allowance` is by the destination's CAIP-2, in the committee's unit of account, as agents'
+    fees and compute costs are. `rates` says by CAIP-2 how many of the smallest unit of a chain's coin
+    are worth 10^18 of it; a chain without a rate has 10^18, as EVM chains' coins do. A rate of 10^9
+    makes a lamport worth a gwei. Every member has the same ones, so that all compute one fee.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     members: tuple[Member, ...]
     gas_allowance: dict[Chain, Amount] = {}
+    rates: dict[Chain, Annotated[Amount, Field(ge=1)]] = {}
 
     @model_validator(mode="after")
     def _is_a_set(self) -> Self:
@@ -68,6 +75,24 @@ class Roster(BaseModel):
         if len({member.signer for member in self.members}) < len(self.members):
             raise ValueError("a signer is there more than once")
         return self
+
+    def allowance(self, dest: str, origin: str) -> int:
+        """Return what delivering to `dest` may cost in the coin of `origin`; Refuse without one."""
+        if dest not in self.gas_allowance:
+            raise Refuse(f"the roster allows no gas on {dest}")
+        return self.to_coin(origin, self.gas_allowance[dest])
+
+    def fee(self, formula: FeeFormula, origin: str) -> FeeFormula:
+        """Return an agent's formula in the coin of `origin`."""
+        return FeeFormula(self.to_coin(origin, formula.base), formula.markup_bps)
+
+    def to_coin(self, chain: str, amount: int) -> int:
+        """Return an amount of the unit of account in the smallest unit of a chain's coin, rounded down."""
+        return amount * self.rates.get(chain, UNIT) // UNIT
+
+    def from_coin(self, chain: str, amount: int) -> int:
+        """Return an amount of a chain's smallest unit in the unit of account, rounded down."""
+        return amount * UNIT // self.rates.get(chain, UNIT)
 
     def member(self, signer: bytes) -> Member:
         """Return the member with this signer (20 bytes); Refuse for a stranger."""
