@@ -34,6 +34,8 @@ check: setup  ## ruff, mypy, pyright, the layers, the contracts builds: what CI 
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python contracts/evm/build.py --check
+	$(BIN)/python contracts/solana/build.py --check
+	$(BIN)/python contracts/cosmos/build.py --check
 
 bench: setup  ## how fast the node's own code is here, as ratios
 	$(BIN)/vagus bench pipeline
