@@ -269,11 +269,21 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a call needs to be included now, by simulation: gas, and the fees the chain asks."""
+    """What a call needs to be included now, by simulation: gas, and the fees the chain asks.
+
+    `max_fee` and `tip` are of a unit of gas. `fee` is the whole transaction's, where it is not the
+    product: a unit may cost less than the smallest unit of the coin.
+    """
 
     gas: int
     max_fee: int
     tip: int
+    fee: int | None = None
+
+    @property
+    def cost(self) -> int:
+        """The most that the transaction may cost, in the coin's smallest unit."""
+        return self.gas * self.max_fee if self.fee is None else self.fee
 
 
 class TxStage(enum.StrEnum):

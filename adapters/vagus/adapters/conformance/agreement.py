@@ -48,6 +48,8 @@ __all__ = ["AgreementTests"]
 T = TypeVar("T")
 
 _ACCOUNT = 7
+# Requests that are those of two looks at the head at least.
+_TWO_LOOKS = 6
 _NEVER_ASKED = keccak256(b"an intent that nobody asked")
 
 _ONE_BAD: dict[str, Fault] = {
@@ -104,6 +106,7 @@ class AgreementTests(ConformanceTests):
             async with proxied(harness) as proxy, made(harness, proxy, account=_ACCOUNT) as adapter:
                 await ready(adapter, harness)
                 proxy.faults = (forgery,)
+                await _looked(proxy, adapter)
                 try:
                     found = await _answers(adapter, harness, sample, tries=1)
                 except (AssertionError, Halt):  # nothing but Retry, or no chain at all: no truth
@@ -230,6 +233,12 @@ async def _three(
         urls = [Urls(proxy.rpc, proxy.ws) for proxy in proxies]
         made_of_three = harness.adapter(urls, account=_ACCOUNT, quorum=2)
         yield await stack.enter_async_context(made_of_three), proxies
+
+
+async def _looked(proxy: FaultProxy, adapter: ChainAdapter) -> None:
+    """Wait until the head was looked at through the proxy's faults, or they stopped that."""
+    seen = proxy.seen["http"]
+    await until(lambda: proxy.seen["http"] >= seen + _TWO_LOOKS or not adapter.healthy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,10 +104,11 @@ async def endless_heads(adapter: ChainAdapter, seen: Heads) -> Never:
 async def final(adapter: ChainAdapter, harness: ChainHarness) -> Heads:
     """Let what is included now become final, and wait until the adapter has seen that."""
     newest = (await harness.block()).height
-    await harness.advance(max(1, harness.finality))
+    blocks = max(1, harness.finality)
+    await harness.advance(blocks)
     async with asyncio.timeout(PATIENCE):
         heads = await adapter.next_heads(None)
-        while heads.final.height < newest:
+        while heads.final.height < newest or heads.latest.height < newest + blocks:
             heads = await adapter.next_heads(heads)
     return heads
 

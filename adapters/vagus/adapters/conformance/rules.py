@@ -17,6 +17,7 @@ CAPABILITIES: Mapping[str, str] = MappingProxyType(
         "finality": "a block is included before it is final",
         "reorg": "the development chain can replace blocks that are not final",
         "mempool": "the node can be made to forget a transaction that is not included",
+        "nonces": "the chain numbers an account's transactions, and includes them in that order",
         "time": "chain time can be moved on",
         "websocket": "the node tells of new blocks over a websocket",
         "quorum": "the adapter reads from several endpoints, of which some must agree",

@@ -26,6 +26,7 @@ __all__ = ["SendingTests"]
 _POOR = ACCOUNTS
 # Each test that breaks off a lane has an account of its own.
 _CRASHED, _FLAPPING, _LATE, _RIVAL = 2, 3, 4, 5
+_FUNDS = 10**18
 
 
 class SendingTests(ConformanceTests):
@@ -88,8 +89,10 @@ class SendingTests(ConformanceTests):
                     await after.broadcast(each)
             ends = [await driven(after, harness, state) for state in (*journal, fourth.state)]
             assert [end.stage for end in ends] == [TxStage.FINAL] * 4
-            assert await after.open_lane(None) == fourth.lane
+            if "nonces" not in self.lacks:
+                assert await after.open_lane(None) == fourth.lane
 
+    @needs("nonces")
     async def test_a_journal_behind_the_chain_is_led_by_the_chain(
         self, harness: ChainHarness
     ) -> None:
@@ -186,7 +189,8 @@ class SendingTests(ConformanceTests):
             proxy.faults = ()
             assert [end.stage for end in ends] == [TxStage.FINAL] * 2
             assert len({end.tx_id for end in ends}) == 2
-            assert await adapter.open_lane(None) == lane
+            if "nonces" not in self.lacks:
+                assert await adapter.open_lane(None) == lane
 
     async def test_an_account_without_money_is_a_retry(self, harness: ChainHarness) -> None:
         """It names the account, and all goes on once somebody has paid."""
@@ -197,10 +201,10 @@ class SendingTests(ConformanceTests):
             with pytest.raises(Retry) as raised:
                 await adapter.estimate(call)
             assert "cannot pay" in raised.value.reason
-            await harness.fund(adapter.account, 10**20)
+            await harness.fund(adapter.account, _FUNDS)
             await harness.advance()
             await ready(adapter, harness)
-            assert await adapter.balance() == 10**20
+            assert await adapter.balance() == _FUNDS
             assert (await submit(adapter, harness, call)).stage is TxStage.FINAL
 
 

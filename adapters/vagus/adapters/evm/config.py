@@ -1,73 +1,16 @@
 """The configuration of an EVM chain."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PositiveInt,
-    SecretStr,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
+from vagus.adapters.urls import HttpUrls, WsUrls, endpoint_name, endpoint_names
 from vagus.protocol import Account, caip2
 
 __all__ = ["EvmConfig", "endpoint_name", "endpoint_names"]
 
 GWEI = 10**9
-
-
-def endpoint_name(url: SecretStr) -> str:
-    """Return what may be shown of an endpoint: an API key may stand in the rest of it."""
-    parts = urlsplit(url.get_secret_value())
-    return f"{parts.scheme}://{parts.hostname}"
-
-
-def endpoint_names(urls: Sequence[SecretStr]) -> tuple[str, ...]:
-    """Return a name for each endpoint; those of one host are told apart by a number."""
-    names = [endpoint_name(url) for url in urls]
-    return tuple(
-        f"{name}#{names[: at + 1].count(name)}" if names.count(name) > 1 else name
-        for at, name in enumerate(names)
-    )
-
-
-def _url(*schemes: str) -> AfterValidator:
-    def check(url: SecretStr) -> SecretStr:
-        try:
-            parts = urlsplit(url.get_secret_value())
-            known = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            known = False
-        if not known:
-            raise ValueError(f"must be a URL that begins with {' or '.join(schemes)}://")
-        return url
-
-    return AfterValidator(check)
-
-
-def _several(urls: object) -> object:
-    return urls if isinstance(urls, list | tuple) else (urls,)
-
-
-def _differ(urls: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-    """One endpoint under two spellings would have two votes."""
-    parts = [urlsplit(url.get_secret_value().rstrip("/")) for url in urls]
-    ports = [None if each.port in {80, 443} else each.port for each in parts]
-    places = [(each.hostname, each.path, each.query) for each in parts]
-    if len(set(zip(places, ports, strict=True))) < len(urls):
-        raise ValueError("has an endpoint twice: each must be another one")
-    return urls
-
-
-_Rpc = Annotated[SecretStr, _url("http", "https")]
-_Ws = Annotated[SecretStr, _url("ws", "wss")]
 
 
 def _chain(text: str) -> str:
@@ -86,13 +29,11 @@ class EvmConfig(BaseModel):
     """The chain, as CAIP-2."""
     hub: str
     """The hub on it, as CAIP-10; an address in any case."""
-    rpc: Annotated[
-        tuple[_Rpc, ...], BeforeValidator(_several), AfterValidator(_differ), Field(min_length=1)
-    ]
+    rpc: HttpUrls
     """The JSON-RPC endpoints: one URL, or a list of them."""
     quorum: PositiveInt | None = None
     """How many endpoints must agree on what leads to a signature; see `agreeing`."""
-    ws: Annotated[tuple[_Ws, ...], BeforeValidator(_several), AfterValidator(_differ)] = ()
+    ws: WsUrls = ()
     """Websocket endpoints, which only wake the reader; without one the chain is polled."""
     finality: Literal["finalized", "safe"] | PositiveInt = "finalized"
     """The block tag that is final, or how many confirmations are enough."""

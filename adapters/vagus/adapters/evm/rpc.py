@@ -7,7 +7,7 @@ does.
 import asyncio
 import itertools
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import ClassVar, Self, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
@@ -16,16 +16,16 @@ from pydantic import SecretStr
 
 from vagus.adapters.errors import BadAnswer, Unreachable, printable
 from vagus.adapters.evm.codec import data_bytes, hash_bytes, quantity
-from vagus.adapters.evm.config import endpoint_name
 from vagus.adapters.evm.errors import NodeError
+from vagus.adapters.urls import endpoint_name
 
-__all__ = ["Rpc"]
+__all__ = ["Params", "Rpc"]
 
 T = TypeVar("T")
+Params: TypeAlias = "list[object] | dict[str, object]"
 _CHUNK = 1 << 16
-# Calls under way at one endpoint; but for those by which the head is read, more wait for their turn.
+# Calls under way at one endpoint; but for those of `at_once`, more wait for their turn.
 _MAX_IN_FLIGHT = 64
-_AT_ONCE = frozenset({"eth_chainId", "eth_getBlockByNumber"})
 _MAX_RETRY_AFTER = 60.0
 # Shorter parts of a URL are words such as "v3", which occur in any message.
 _SECRET_LENGTH = 8
@@ -51,8 +51,13 @@ class Rpc:
     """One endpoint, as an async context manager.
 
     `barred` is why nothing that it says counts, while that is so: it serves another chain. Every
-    call but that for the chain's id raises it then, as a `BadAnswer`.
+    call but those for the chain's id raises it then, as a `BadAnswer`.
     """
+
+    chain_id: ClassVar[frozenset[str]] = frozenset({"eth_chainId"})
+    """The methods that say which chain an endpoint serves."""
+    at_once: ClassVar[frozenset[str]] = frozenset({"eth_chainId", "eth_getBlockByNumber"})
+    """Those by which the head is read."""
 
     def __init__(self, url: SecretStr, timeout: float, max_answer: int, name: str = "") -> None:
         self.name = name or endpoint_name(url)
@@ -92,16 +97,16 @@ class Rpc:
         if session is not None:
             await session.close()
 
-    async def call(self, method: str, params: list[object], decoder: msgspec.json.Decoder[T]) -> T:
+    async def call(self, method: str, params: Params, decoder: msgspec.json.Decoder[T]) -> T:
         """Call a method; its result as the decoder's type.
 
         Raises `Unreachable`, `BadAnswer`, `NodeError`: all `Retry`.
         """
-        if self.barred and method != "eth_chainId":
+        if self.barred and method not in self.chain_id:
             raise BadAnswer(self.barred)
         self.requests += 1
         try:
-            if method in _AT_ONCE:
+            if method in self.at_once:
                 return await self._call(method, params, decoder)
             # Waiting here is waiting for this node: no timeout of the endpoint's counts it.
             async with self._slots:
@@ -110,7 +115,7 @@ class Rpc:
             self.resting_until = asyncio.get_running_loop().time() + error.after
             raise
 
-    async def _call(self, method: str, params: list[object], decoder: msgspec.json.Decoder[T]) -> T:
+    async def _call(self, method: str, params: Params, decoder: msgspec.json.Decoder[T]) -> T:
         number = next(self._ids)
         request = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
         body = await self._post(method, msgspec.json.encode(request))
@@ -177,14 +182,18 @@ class Rpc:
             fault = printable(str(error))
         raise BadAnswer(f"{self.name}: {method}: {fault}")
 
-    def _shown(self, text: str) -> str:
+    def masked(self, text: str) -> str:
+        """Take out of a node's text what is secret in its URL."""
         parts = urlsplit(self._url.get_secret_value())
         secrets = [*parts.path.split("/"), parts.username or "", parts.password or ""]
         secrets += [value for _, value in parse_qsl(parts.query)]
         for secret in secrets:
             if len(secret) >= _SECRET_LENGTH:
                 text = text.replace(secret, "…")
-        return printable(text)
+        return text
+
+    def _shown(self, text: str) -> str:
+        return printable(self.masked(text))
 
 
 def _retry_after(header: str) -> float:

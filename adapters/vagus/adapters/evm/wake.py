@@ -1,6 +1,7 @@
 """Websockets that wake the reader: nothing that they say is read."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import NoReturn
 
 import aiohttp
@@ -18,11 +19,16 @@ log = structlog.get_logger(__name__)
 
 
 async def wake(
-    news: asyncio.Event, url: SecretStr, session: aiohttp.ClientSession, chain: str, name: str
+    news: asyncio.Event,
+    url: SecretStr,
+    session: aiohttp.ClientSession,
+    chain: str,
+    name: str,
+    subscription: Mapping[str, object] = _SUBSCRIBE,
 ) -> NoReturn:
     """Set `news` at a websocket's new heads, for ever; a broken one is opened again.
 
-    `name` is what may be shown of the URL.
+    `name` is what may be shown of the URL, `subscription` the request for news.
     """
     backoff = 1.0
     while True:
@@ -31,7 +37,7 @@ async def wake(
             async with session.ws_connect(
                 url.get_secret_value(), heartbeat=_HEARTBEAT, max_msg_size=_MAX_MESSAGE
             ) as socket:
-                await socket.send_json(_SUBSCRIBE)
+                await socket.send_json(subscription)
                 async for message in socket:
                     if message.type is not aiohttp.WSMsgType.TEXT:
                         break

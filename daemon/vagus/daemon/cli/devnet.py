@@ -16,7 +16,11 @@ FolderOption = Annotated[
     Path | None, typer.Option("--folder", help="The devnet's own folder; has a default.")
 ]
 
-devnet_app = typer.Typer(help="Two anvil chains with hubs, on this machine.", no_args_is_help=True)
+ChainsOption = Annotated[
+    str, typer.Option("--chains", help="Kinds of chains, with commas between: eip155, cosmos.")
+]
+
+devnet_app = typer.Typer(help="Chains with hubs, on this machine.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,11 +30,13 @@ def add_to(app: typer.Typer) -> None:
 
 
 @devnet_app.command()
-def up(folder: FolderOption = None, as_json: JsonOption = False) -> None:
+def up(
+    folder: FolderOption = None, chains: ChainsOption = "eip155", as_json: JsonOption = False
+) -> None:
     """Start chains and hubs, print how to reach them, and run until Ctrl-C or `devnet down`.
 
-    Chains, hubs and the config are new each time; the keys stay. Serve them with
-    `vagus run --config <the printed config>`. The private key is anvil's
+    Two EVM chains are always there. Chains, hubs and the config are new each time; the keys stay.
+    Serve the EVM chains with `vagus run --config <the printed config>`. The private key is anvil's
     well-known one: funded here, worthless anywhere else.
     """
     import asyncio
@@ -40,14 +46,17 @@ def up(folder: FolderOption = None, as_json: JsonOption = False) -> None:
     from vagus.daemon.devnet import devnet
     from vagus.daemon.service.signals import until_stopped
 
+    kinds = _kinds(chains)
+
     async def serve() -> None:
         with until_stopped():
-            async with devnet(folder or _default(), say) as net:
-                chains = [chain.show() for chain in net.chains]
+            async with devnet(folder or _default(), say, kinds) as net:
+                shown = [chain.show() for chain in net.chains]
+                shown += [world.show() for world in net.worlds]
                 if as_json:
-                    emit({"chains": chains, "config": str(net.config)})
+                    emit({"chains": shown, "config": str(net.config)})
                 else:
-                    for chain in chains:
+                    for chain in shown:
                         typer.echo("\n".join(f"{key:12} {value}" for key, value in chain.items()))
                     typer.echo(f"{'config':12} {net.config}")
                     say("Running; Ctrl-C or `vagus devnet down` ends it")
@@ -82,6 +91,17 @@ def demo(
             say(f"wrong: {fault}")
         emit(report)
     raise typer.Exit(0 if report["ok"] else 1)
+
+
+def _kinds(text: str) -> list[str]:
+    from vagus.daemon.config import ConfigError
+    from vagus.daemon.worlds import WORLDS
+
+    kinds = [kind.strip() for kind in text.split(",")]
+    known = ["eip155", *WORLDS]
+    if unknown := [kind for kind in kinds if kind not in known]:
+        raise ConfigError([f"--chains: {unknown[0]!r} is none of {', '.join(known)}"])
+    return [kind for kind in WORLDS if kind in kinds]
 
 
 def _default() -> Path:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vagus.daemon.cli.common import ConfigOption, JsonOption, emit, say
 
+if TYPE_CHECKING:
+    from vagus.adapters.base import HubParameters
+
 __all__ = ["app"]
 
 app = typer.Typer(help="The contract that vagus needs on a chain.", no_args_is_help=True)
+
+
+class Kind(enum.StrEnum):
+    """The kinds of chains that hubs are deployed on, by their CAIP-2 namespace."""
+
+    EIP155 = "eip155"
+    COSMOS = "cosmos"
 
 
 @app.command()
@@ -20,10 +31,10 @@ def deploy(
     keystore: Annotated[Path, typer.Option(help="The account that pays for the deployment.")],
     password_file: Annotated[Path, typer.Option(help="The keystore's password.")],
     signer: Annotated[list[str], typer.Option(help="A committee member's signer; repeat it.")],
+    kind: Annotated[Kind, typer.Option(help="What kind of chain it is.")] = Kind.EIP155,
     threshold: Annotated[int, typer.Option(help="Signatures needed; over half of the set.")] = 1,
-    guardian: Annotated[str, typer.Option(help="Who may pause; nobody if absent.")] = "0x"
-    + "0" * 40,
-    min_fee: Annotated[int, typer.Option(help="Smallest fee of an intent, in wei.")] = 0,
+    guardian: Annotated[str, typer.Option(help="Who may pause; nobody if absent.")] = "",
+    min_fee: Annotated[int, typer.Option(help="Smallest fee, in the coin's smallest unit.")] = 0,
     min_ttl: Annotated[int, typer.Option(help="Shortest life of an intent, seconds.")] = 120,
     max_ttl: Annotated[int, typer.Option(help="Longest life of an intent, seconds.")] = 30 * 86_400,
     grace: Annotated[int, typer.Option(help="Seconds from deadline to refund.")] = 3600,
@@ -31,6 +42,11 @@ def deploy(
         float, typer.Option(help="Finality of the slowest chain it delivers to, seconds.")
     ] = 0,
     roster_hash: Annotated[str, typer.Option(help="The roster's digest.")] = "0x" + "0" * 64,
+    denom: Annotated[str, typer.Option(help="Cosmos: the coin of gas and of fees.")] = "",
+    gas_price: Annotated[
+        str,
+        typer.Option(help="Cosmos: what a unit of gas is offered; the node's minimum if absent."),
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Deploy a hub and print its CAIP-10 id and what that cost.
@@ -42,35 +58,81 @@ def deploy(
     from pydantic import SecretStr
 
     from vagus.adapters.base import HubParameters
-    from vagus.adapters.evm.config import endpoint_name
-    from vagus.adapters.evm.deploy import deploy_hub
-    from vagus.adapters.evm.wallet import Wallet
+    from vagus.adapters.urls import endpoint_name
     from vagus.daemon.config import ConfigError
     from vagus.protocol import Retry, VagusError
 
-    wallet = Wallet.load(keystore, password_file)
     try:
         parameters = HubParameters(
             signers=tuple(sorted(_hex("signer", each, 20) for each in signer)),
             threshold=threshold,
-            guardian=_hex("guardian", guardian, 20).rjust(32, b"\0"),
+            guardian=_guardian(kind, guardian),
             min_fee=min_fee,
             min_ttl=min_ttl,
             max_ttl=max_ttl,
             grace=grace,
             roster_hash=_hex("roster-hash", roster_hash, 32),
         )
+        if kind is Kind.COSMOS:
+            if not denom:
+                raise ValueError("--denom is missing: the coin of gas and fees, such as ujuno")
+            deploying = _on_cosmos(
+                rpc, (keystore, password_file), parameters, slowest, denom, gas_price
+            )
+        else:
+            deploying = _on_evm(rpc, (keystore, password_file), parameters, slowest)
         say("Deploying; waits until the transaction is included")
-        done = uvloop.run(deploy_hub(rpc, wallet, parameters, slowest))
+        shown = uvloop.run(deploying)
     except ValueError as error:
         raise ConfigError([str(error)]) from None
     except Retry as error:
-        if "nsufficient funds" in error.reason:
-            raise VagusError(f"0x{wallet.address.hex()} cannot pay: fund it") from None
+        if "cannot pay" in error.reason:
+            raise VagusError(error.reason) from None
         where = endpoint_name(SecretStr(rpc))
-        raise VagusError(f"{where}: {error.reason}; is that a node's JSON-RPC endpoint?") from None
-    shown = {"hub": done.account, "tx": done.tx_id, "gas": done.gas_used, "height": done.height}
+        reason = error.reason.removeprefix(f"{where}: ")
+        raise VagusError(f"{where}: {reason}; is that a node's JSON-RPC endpoint?") from None
     _print(shown, as_json)
+
+
+async def _on_evm(
+    rpc: str, key: tuple[Path, Path], parameters: HubParameters, slowest: float
+) -> dict[str, Any]:
+    from vagus.adapters.evm.deploy import deploy_hub
+    from vagus.adapters.evm.wallet import Wallet
+    from vagus.protocol import Retry
+
+    wallet = Wallet.load(*key)
+    try:
+        done = await deploy_hub(rpc, wallet, parameters, slowest)
+    except Retry as error:
+        if "nsufficient funds" in error.reason:
+            raise Retry(f"0x{wallet.address.hex()} cannot pay: fund it") from None
+        raise
+    return {"hub": done.account, "tx": done.tx_id, "gas": done.gas_used, "height": done.height}
+
+
+async def _on_cosmos(
+    rpc: str,
+    key: tuple[Path, Path],
+    parameters: HubParameters,
+    slowest: float,
+    denom: str,
+    gas_price: str,
+) -> dict[str, Any]:
+    from vagus.adapters.cosmos.deploy import deploy_hub
+    from vagus.adapters.cosmos.wallet import Wallet
+
+    done = await deploy_hub(
+        rpc, Wallet.load(*key), parameters, denom=denom, gas_price=gas_price, slowest=slowest
+    )
+    return {
+        "hub": done.account,
+        "code_id": done.code_id,
+        "tx": done.tx_id,
+        "gas": done.gas_used,
+        "fee": f"{done.fee}{denom}",
+        "height": done.height,
+    }
 
 
 @app.command()
@@ -121,6 +183,17 @@ def _print(shown: dict[str, Any], as_json: bool) -> None:
         return
     for key, value in shown.items():
         typer.echo(f"{key:17} {', '.join(value) if isinstance(value, list) else value}")
+
+
+def _guardian(kind: Kind, address: str) -> bytes:
+    """Pack an address in the chain's own spelling; zero for nobody."""
+    from vagus.protocol import pack_address
+
+    if not address:
+        return bytes(32)
+    if kind is Kind.EIP155:
+        return _hex("guardian", address, 20).rjust(32, b"\0")
+    return pack_address(f"{kind}:x", address)
 
 
 def _hex(name: str, text: str, size: int) -> bytes:

@@ -1,0 +1,1 @@
+"""Solana: the adapter, its hub's bytes, a development chain."""

@@ -1,0 +1,63 @@
+"""What a Solana node's errors mean: JSON-RPC codes, and the errors of transactions.
+
+A transaction's error is Solana's JSON: a name, or `{"InstructionError": [index, {"Custom": code}]}`.
+"""
+
+from typing import Any
+
+from vagus.adapters.base import AlreadyDone, Rejected
+from vagus.adapters.errors import printable
+from vagus.adapters.solana.artifacts import reasons
+from vagus.protocol import Refuse
+
+__all__ = ["cannot_pay", "failed_program", "failure", "refusal"]
+
+# What the hub says when somebody was here before.
+_DONE = frozenset(
+    {"already delivered", "intent not open", "no failed callback", "not the next epoch"}
+)
+_BROKE = frozenset({"AccountNotFound", "InsufficientFundsForFee", "InsufficientFundsForRent"})
+_POOR = 1
+_SYSTEM = "1" * 32
+_MAX_LOGS = 10_000
+
+
+def failure(err: Any) -> tuple[str, int | None]:
+    """Return a transaction's error in words, and the code where a program gave one."""
+    if isinstance(err, dict) and isinstance(found := err.get("InstructionError"), list):
+        what = found[1] if len(found) == 2 else found
+        code = what.get("Custom") if isinstance(what, dict) else None
+        if isinstance(code, int) and not isinstance(code, bool):
+            return f"error {code} of a program", code
+        return printable(f"an instruction failed: {what}"), None
+    if isinstance(err, dict) and err:
+        return printable(str(next(iter(err)))), None
+    return printable(str(err)), None
+
+
+def cannot_pay(err: Any, logs: list[str]) -> bool:
+    """Whether the account that pays has too little."""
+    words, code = failure(err)
+    return words in _BROKE or (code == _POOR and failed_program(logs) in ("", _SYSTEM))
+
+
+def failed_program(logs: list[str]) -> str:
+    """Return the program that failed first, by the logs; empty where they don't say."""
+    for line in logs[:_MAX_LOGS]:
+        words = line.split(" ", 3)
+        if len(words) > 2 and words[0] == "Program" and words[2] == "failed:":
+            return words[1]
+    return ""
+
+
+def refusal(err: Any, logs: list[str], hub: str) -> Refuse:
+    """Return what a failed simulation means for the call: the hub's words where it rejects."""
+    words, code = failure(err)
+    culprit = failed_program(logs)
+    if code is None or culprit not in ("", hub):
+        # A consumer's errors may have the hub's codes.
+        return Rejected(f"{words}: {culprit}" if culprit and culprit != hub else words)
+    reason = reasons().get(code)
+    if reason is None:
+        return Rejected(words)
+    return AlreadyDone(reason) if reason in _DONE else Rejected(reason)
