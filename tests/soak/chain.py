@@ -89,9 +89,14 @@ class Chain:
 
     async def heads(self) -> tuple[int, int]:
         """The heights of the newest and of the newest final block."""
-        latest, final = await self.batch(
-            [("eth_getBlockByNumber", [tag, False]) for tag in ("latest", "finalized")]
-        )
+        tags = [("eth_getBlockByNumber", [tag, False]) for tag in ("latest", "finalized")]
+        latest, final = await self.batch(tags)
+        for _ in range(100):
+            if latest and final:
+                break
+            # While anvil replaces blocks it has none under a tag, for a moment.
+            await asyncio.sleep(0.1)
+            latest, final = await self.batch(tags)
         self.now = int(latest["timestamp"], 16)
         return int(latest["number"], 16), int(final["number"], 16)
 
