@@ -26,11 +26,12 @@ GWEI = 10**9
 def endpoint_name(url: SecretStr) -> str:
     """Return what may be shown of an endpoint: an API key may stand in the rest of it."""
     parts = urlsplit(url.get_secret_value())
-    return f"{parts.scheme}://{parts.hostname}"
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
 
 
 def endpoint_names(urls: Sequence[SecretStr]) -> tuple[str, ...]:
-    """Return a name for each endpoint; those of one host are told apart by a number."""
+    """Return a name for each endpoint; those of one host and port are told apart by a number."""
     names = [endpoint_name(url) for url in urls]
     return tuple(
         f"{name}#{names[: at + 1].count(name)}" if names.count(name) > 1 else name
@@ -102,7 +103,10 @@ class EvmConfig(BaseModel):
     """Seconds between two looks at the head."""
     timeout: float = Field(default=10.0, gt=0, le=120)
     """Seconds that an answer may take."""
-    max_answer: int = Field(default=32 << 20, ge=1 << 20)
+    # What has to fit: a block's hashes of 30,000 transactions, 69 bytes each, so 630 million gas of
+    # transfers; and `reader.py`'s fewest intents, 48 KiB. Logs and receipts may be longer: see there.
+    # What has to be borne: so many bytes of each endpoint at once, from three of them under 10 MB.
+    max_answer: int = Field(default=2 << 20, ge=1 << 20)
     """Bytes of an answer; a longer one is no answer."""
     max_log_range: int = Field(default=2_000, ge=1)
     """Blocks that one eth_getLogs asks for at most."""

@@ -2,7 +2,8 @@
 
     Retry
      ├─ Unreachable   no answer: a broken connection, a timeout, HTTP 429 or 5xx
-     ├─ BadAnswer     an answer that says nothing about the chain: malformed, oversized, contradictory
+     ├─ BadAnswer     an answer that says nothing about the chain: malformed, contradictory
+     │   └─ TooLong   longer than what is read of one
      ├─ NodeError     a JSON-RPC error (code, message, data), where nothing better is known
      └─ NoQuorum      too few endpoints agree: who failed and who disagreed
     Refuse
@@ -19,8 +20,10 @@ from vagus.protocol import Refuse, Retry, VagusError
 
 __all__ = [
     "BadAnswer",
+    "NoFileError",
     "NoQuorum",
     "NodeError",
+    "TooLong",
     "Unreachable",
     "WalletError",
     "is_known_transaction",
@@ -60,6 +63,10 @@ class BadAnswer(Retry):
     """The node answered something that cannot be believed."""
 
 
+class TooLong(BadAnswer):
+    """The node's answer is longer than what is read of one."""
+
+
 class NodeError(Retry):
     """The node answered with a JSON-RPC error; `data` is its raw JSON."""
 
@@ -82,7 +89,16 @@ class NoQuorum(Retry):
 
 
 class WalletError(VagusError):
-    """A key or password file that cannot be used; the message says what to do."""
+    """A key or password file that cannot be used: what is wrong with it, and what to do."""
+
+    def __init__(self, fault: str, advice: str) -> None:
+        super().__init__(f"{fault}: {advice}")
+        self.fault = fault
+        self.advice = advice
+
+
+class NoFileError(WalletError):
+    """A key or password file that is not there."""
 
 
 def printable(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from vagus.daemon.cli.common import JsonOption, emit, say
+from vagus.daemon.cli.common import JsonOption, echo, emit, say
 
 __all__ = ["add_to"]
 
@@ -29,8 +29,10 @@ def add_to(app: typer.Typer) -> None:
 def up(folder: FolderOption = None, as_json: JsonOption = False) -> None:
     """Start chains and hubs, print how to reach them, and run until Ctrl-C or `devnet down`.
 
-    Chains, hubs and the config are new each time; the keys stay. Serve them with
-    `vagus run --config <the printed config>`. The private key is anvil's
+    Chains and hubs are new each time, and the journal of the old ones is removed. Keys and
+    vagus.toml stay as you left them; only what leads to the chains is written anew.
+
+    Serve them with `vagus run --config <the printed config>`. The private key is anvil's
     well-known one: funded here, worthless anywhere else.
     """
     import asyncio
@@ -47,12 +49,13 @@ def up(folder: FolderOption = None, as_json: JsonOption = False) -> None:
                 if as_json:
                     emit({"chains": chains, "config": str(net.config)})
                 else:
-                    for chain in chains:
-                        typer.echo("\n".join(f"{key:12} {value}" for key, value in chain.items()))
-                    typer.echo(f"{'config':12} {net.config}")
+                    for key, value in (pair for chain in chains for pair in chain.items()):
+                        echo(f"{key:12} {value}")
+                    echo(f"{'config':12} {net.config}")
                     say("Running; Ctrl-C or `vagus devnet down` ends it")
                 await asyncio.Event().wait()
 
+    os.umask(0o077)  # as for `run`: keys, config and journal are for this user alone
     uvloop.run(serve())
 
 
@@ -75,6 +78,7 @@ def demo(
 
     from vagus.daemon.demo import run_demo
 
+    os.umask(0o077)
     report = uvloop.run(run_demo(folder, say, live=not as_json))
     wrong = report.pop("wrong")
     if as_json:
