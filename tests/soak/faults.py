@@ -124,7 +124,11 @@ class Faults:
             case "websocket":
                 await world.ws[fault.chain].flap(fault.seconds)
             case "reorg":
-                await world.anvils[fault.chain].call("anvil_reorg", int(fault.detail), [])
+                # A block that came in between would make it one deeper: a final one would be replaced.
+                anvil = world.anvils[fault.chain]
+                await anvil.call("evm_setIntervalMining", 0)
+                await anvil.call("anvil_reorg", int(fault.detail), [])
+                await anvil.call("evm_setIntervalMining", 1)
             case "model dies":
                 await world.model.kill()
                 await asyncio.sleep(fault.seconds)
