@@ -88,13 +88,13 @@ class Chain:
         return [_result(answers[request["id"]]) for request in requests]
 
     async def tagged(self, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
-        """Several answers about blocks named by tags, none of them null.
+        """Several answers about blocks named by tags, none of them null or an error.
 
         While anvil replaces blocks it has none under a tag, for a moment.
         """
         for _ in range(100):
             found = await self.batch(calls)
-            if None not in found:
+            if not any(each is None or isinstance(each, RpcError) for each in found):
                 return found
             await asyncio.sleep(0.1)
         raise RuntimeError(f"anvil {self.number} has had no block under a tag for ten seconds")
