@@ -19,6 +19,7 @@ from vagus.adapters.evm.errors import (
     BadAnswer,
     NodeError,
     TooLong,
+    TooSlow,
     Unreachable,
     printable,
     refusal,
@@ -105,7 +106,7 @@ async def test_what_is_no_answer_is_a_bad_answer(body: bytes) -> None:
     assert isinstance(await fault(saying(body)), BadAnswer)
 
 
-BOUNDS = {"eth_chainId": 65_536, "eth_call": 65_536, "eth_getLogs": 1 << 20}
+BOUNDS = {"eth_chainId": 16_384, "eth_call": 16_384, "eth_getLogs": 1 << 20}
 
 
 async def endless(request: web.Request) -> web.StreamResponse:
@@ -144,7 +145,7 @@ async def test_an_answer_that_says_that_it_is_too_long_is_not_begun() -> None:
 
 
 async def test_long_answers_of_an_endpoint_come_one_after_the_other() -> None:
-    """While one is read the others wait at 64 KiB, and all of them come."""
+    """While one is read the others wait at 16 KiB, and all of them come."""
     begun, ready = 0, asyncio.Event()
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -195,6 +196,25 @@ async def test_a_silent_node_is_unreachable_after_the_timeout() -> None:
     found = await fault(wait, timeout=0.2)
     assert isinstance(found, Unreachable)
     assert "Timeout" in found.reason
+
+
+async def test_an_answer_that_begins_and_does_not_end_is_too_slow() -> None:
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b" " * 100)
+        await asyncio.Event().wait()
+        return response
+
+    found = await fault(drip, "eth_getLogs", timeout=0.5)
+    assert isinstance(found, TooSlow)
+    assert "100 bytes of an answer" in found.reason
+
+
+async def test_a_long_page_of_an_error_is_told_as_its_status() -> None:
+    found = await fault(saying(b"<html>" + b" " * 100_000, 403))
+    assert isinstance(found, Unreachable)
+    assert "HTTP 403" in found.reason
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
     Retry
      ├─ Unreachable   no answer: a broken connection, a timeout, HTTP 429 or 5xx
+     │   └─ TooSlow   an answer that began and did not end in time
      ├─ BadAnswer     an answer that says nothing about the chain: malformed, contradictory
      │   └─ TooLong   longer than what is read of one
      ├─ NodeError     a JSON-RPC error (code, message, data), where nothing better is known
@@ -24,6 +25,7 @@ __all__ = [
     "NoQuorum",
     "NodeError",
     "TooLong",
+    "TooSlow",
     "Unreachable",
     "WalletError",
     "is_known_transaction",
@@ -59,6 +61,10 @@ class Unreachable(Retry):
     """The node did not answer."""
 
 
+class TooSlow(Unreachable):
+    """The node's answer began and did not end in time: a shorter one may."""
+
+
 class BadAnswer(Retry):
     """The node answered something that cannot be believed."""
 
@@ -80,7 +86,7 @@ class NodeError(Retry):
 class NoQuorum(Retry):
     """Too few endpoints say the same; `reason` names who failed and who disagreed.
 
-    `silent` where none of them disagreed and none answered badly: too few answered at all.
+    `silent` where none of them disagreed and none answered badly: too few even began to.
     """
 
     def __init__(self, reason: str, after: float, *, silent: bool) -> None:

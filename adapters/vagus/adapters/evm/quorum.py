@@ -17,7 +17,7 @@ from typing import Self, TypeVar
 
 import structlog
 
-from vagus.adapters.evm.errors import NoQuorum, Unreachable
+from vagus.adapters.evm.errors import NoQuorum, TooSlow, Unreachable
 from vagus.adapters.evm.round import Ask, Round
 from vagus.adapters.evm.rpc import Rpc
 from vagus.protocol import Halt, Retry
@@ -235,5 +235,9 @@ class Quorum:
         return NoQuorum(
             f"{about}: {k} of {n} endpoints must agree{votes}{faults}",
             round_.pause(),
-            silent=alike and all(isinstance(error, Unreachable) for _, error in round_.faults),
+            silent=alike
+            and all(
+                isinstance(error, Unreachable) and not isinstance(error, TooSlow)
+                for _, error in round_.faults
+            ),
         )

@@ -111,7 +111,8 @@ class Round(Generic[T]):
             value = await self._ask(rpc)
         except Retry as error:
             rpc.failures += 1
-            self.faults.append((rpc, error))
+            # Its frames hold the answer, megabytes of it; of an error that is kept its words count.
+            self.faults.append((rpc, error.with_traceback(None)))
         except Exception as error:
             self._defect = error
             if self._over:

@@ -5,6 +5,7 @@ does.
 """
 
 import asyncio
+import contextlib
 import itertools
 from types import TracebackType
 from typing import Self, TypeVar
@@ -16,12 +17,34 @@ from pydantic import SecretStr
 
 from vagus.adapters.evm.codec import data_bytes, hash_bytes, quantity
 from vagus.adapters.evm.config import endpoint_name
-from vagus.adapters.evm.errors import BadAnswer, NodeError, Unreachable, printable
+from vagus.adapters.evm.connector import BoundedConnector
+from vagus.adapters.evm.errors import (
+    BadAnswer,
+    NodeError,
+    TooLong,
+    TooSlow,
+    Unreachable,
+    printable,
+)
+from vagus.protocol import Retry
 
 __all__ = ["Rpc"]
 
 T = TypeVar("T")
-_CHUNK = 1 << 16
+# Bytes that a connection holds before it stops to be read, half of what it then has.
+_BUFFER = 1 << 13
+# What these answer may be long: `max_answer` bounds it, and beyond a short answer's bytes those of an
+# endpoint come one after the other. All others have one value; the longest is a committee, 5 KB.
+_LONG = frozenset(
+    {
+        "eth_getBlockByNumber",
+        "eth_getCode",
+        "eth_getLogs",
+        "eth_getTransactionByHash",
+        "eth_getTransactionReceipt",
+    }
+)
+_SHORT = 16 << 10
 # Calls under way at one endpoint; but for those by which the head is read, more wait for their turn.
 _MAX_IN_FLIGHT = 64
 _AT_ONCE = frozenset({"eth_chainId", "eth_getBlockByNumber"})
@@ -69,15 +92,19 @@ class Rpc:
         self._timeout = timeout
         self._max_answer = max_answer
         self._slots = asyncio.Semaphore(_MAX_IN_FLIGHT)
+        self._turn = asyncio.Lock()
         self._ids = itertools.count(1)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
+            connector=BoundedConnector(),
+            cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=self._timeout),
             # Nothing is unpacked: a small answer cannot grow in memory.
             headers={"Content-Type": "application/json", "Accept-Encoding": "identity"},
             auto_decompress=False,
+            read_bufsize=_BUFFER,
         )
         return self
 
@@ -119,7 +146,7 @@ class Rpc:
             raise NodeError(answer.error.code, message, bytes(answer.error.data))
         if answer.id != number:
             raise BadAnswer(f"{self.name}: {method} was answered for another request")
-        return self._decode(method, bytes(answer.result), decoder)
+        return self._decode(method, answer.result, decoder)
 
     async def quantity(self, method: str, params: list[object], bits: int = 256) -> int:
         """Call a method whose result is a QUANTITY."""
@@ -154,20 +181,41 @@ class Rpc:
                 if response.status == 429 or response.status >= 500:
                     after = _retry_after(response.headers.get("Retry-After", ""))
                     raise Unreachable(f"{self.name}: {method}: HTTP {response.status}", after)
-                body = bytearray()
-                async for chunk in response.content.iter_chunked(_CHUNK):
-                    body += chunk
-                    if len(body) > self._max_answer:
-                        raise BadAnswer(
-                            f"{self.name}: {method}: an answer over {self._max_answer} bytes"
-                        )
+                body = await self._body(method, response)
                 if response.status != 200 and not body.startswith(b"{"):
                     raise Unreachable(f"{self.name}: {method}: HTTP {response.status}", 10)
-                return bytes(body)
+                return body
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             # Its text and its frames may hold the URL.
             fault = type(error).__name__
         raise Unreachable(f"{self.name}: {method}: {fault}")
+
+    async def _body(self, method: str, response: aiohttp.ClientResponse) -> bytes:
+        """Read a body up to its bound, and nothing of one that says that it is longer."""
+        most = self._max_answer if method in _LONG else _SHORT
+        size, pieces = 0, list[bytes]()
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                waited = False
+                async for piece in response.content.iter_any():
+                    size += len(piece)
+                    if max(size, response.content_length or 0) > most:
+                        raise self._too_long(method, response.status, most)
+                    if size > _SHORT and not waited:
+                        # What comes meanwhile stays in the sockets' buffers.
+                        await stack.enter_async_context(self._turn)
+                        waited = True
+                    pieces.append(piece)
+                return b"".join(pieces)
+        except TimeoutError:
+            if not size:
+                raise
+        raise TooSlow(f"{self.name}: {method}: {size} bytes of an answer, and no end in time")
+
+    def _too_long(self, method: str, status: int, most: int) -> Retry:
+        if status != 200:
+            return Unreachable(f"{self.name}: {method}: HTTP {status}", 10)
+        return TooLong(f"{self.name}: {method}: an answer over {most} bytes")
 
     def _decode(self, method: str, body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         try:
