@@ -38,7 +38,8 @@ async def start(machine: Machine) -> None:
 
 async def test_installing_makes_a_user_and_starts_nothing(machine: Machine) -> None:
     assert machine.run("vagus", "--version", user="vagus").startswith("vagus ")
-    assert machine.run("stat", "-c", "%a %U %G", "/etc/vagus") == "750 vagus vagus\n"
+    for path, mode in (("/etc", "750"), ("/var/lib", "700"), ("/var/cache", "750")):
+        assert machine.run("stat", "-c", "%a %U %G", f"{path}/vagus") == f"{mode} vagus vagus\n"
     assert machine.unit("ActiveState", "UnitFileState") == ["inactive", "disabled"]
     machine.run("systemctl", "start", "vagus")
     assert machine.unit("ActiveState", "ConditionResult") == ["inactive", "no"]
@@ -73,6 +74,12 @@ async def test_a_node_is_made_as_its_user_and_passes_its_check(
     made = ("vagus", "init", "/etc/vagus", "--data", "/var/lib/vagus", "--profile", "devnet")
     machine.run(*made, "--chain", table, user="vagus")
     machine.run("vagus", "check", "--config", CONFIG, user="vagus")
+    shared = ("env", f"VAGUS_CONFIG={CONFIG}", "XDG_CACHE_HOME=/var/cache")
+    machine.put(cache_dir() / "models", "/var/cache/vagus")
+    machine.run("chown", "-R", "vagus:vagus", "/var/cache/vagus")
+    said = machine.run(*shared, "vagus", "doctor", user="vagus")  # before the unit ever ran
+    assert "ok    disk: " in said
+    assert "ok    model local: " in said
     for path in ("keys/signer.json", "keys/account.json", "keys/password", "vagus.toml"):
         mode = machine.run("stat", "-c", "%a %U", f"/etc/vagus/{path}")
         assert mode == "600 vagus\n", path
@@ -81,16 +88,26 @@ async def test_a_node_is_made_as_its_user_and_passes_its_check(
 async def test_the_service_answers_and_earns_its_first_fee(
     machine: Machine, devnet: Devnet
 ) -> None:
-    machine.put(cache_dir() / "models", "/var/cache/vagus")
-    machine.run("chown", "-R", "vagus:vagus", "/var/cache/vagus")
     await start(machine)
     assert machine.unit("ActiveState", "Result") == ["active", "success"]
     await machine.is_unit("StatusText", "ready")
     keys = "/etc/vagus/keys"
     user = devnet.chains[0]["private_key"]
-    imported = ("keys", "import", f"{keys}/user.json", "--password-file", f"{keys}/password")
+    secret = f"umask 077; head -c 24 /dev/urandom | base64 >{keys}/user.password"
+    machine.run("sh", "-c", secret, user="vagus")
+    password = ("--password-file", f"{keys}/user.password")
+    imported = ("keys", "import", f"{keys}/user.json", *password)
     machine.run("vagus", *imported, user="vagus", stdin=f"{user}\n")
-    asked = ("intent", "send", "--json", "--config", CONFIG, "--prompt", "Name a colour.")
+    asked = (
+        "intent",
+        "send",
+        "--json",
+        "--config",
+        CONFIG,
+        *password,
+        "--prompt",
+        "Name a colour.",
+    )
     said = await asyncio.to_thread(machine.run, "vagus", *asked, user="vagus")
     answer = json.loads(said.splitlines()[-1])
     assert answer["status"] == "fulfilled"
@@ -187,17 +204,43 @@ async def test_the_password_may_be_an_encrypted_credential(machine: Machine) -> 
     machine.run("mv", "/etc/vagus/keys/password", "/root/password")
     await start(machine)
     await machine.is_unit("StatusText", "ready")
-    # By hand, the folder is named where systemd would name it.
+
+
+async def test_by_hand_the_credential_is_missed_in_one_line_and_all_else_works(
+    machine: Machine,
+) -> None:
+    environment = ("env", f"VAGUS_CONFIG={CONFIG}", "XDG_CACHE_HOME=/var/cache")
+
+    def by_hand(*command: str) -> str:
+        return machine.run(*environment, "vagus", *command, user="vagus")
+
+    for command in ("check", "doctor"):
+        said = by_hand(command)
+        assert said.count("CREDENTIALS_DIRECTORY is not set here: keys are not opened") == 1
+    (intent,) = json.loads(by_hand("intent", "list", "--json"))["intents"]
+    assert by_hand("intent", "show", intent["id"]).count("settled") > 0
+    assert by_hand("intent", "quote").strip().isdigit()
+    assert by_hand("hub", "show").startswith("hub ")
+    assert "${CREDENTIALS_DIRECTORY}/vagus.password" in by_hand("backup", "/var/lib/vagus/b")
+    sent = ("intent", "send", "--no-wait", "--prompt", "Name another colour.")
+    asked = by_hand(*sent, "--password-file", "/etc/vagus/keys/user.password").splitlines()[-1]
+    await until(
+        lambda: asyncio.to_thread(shown, machine, asked), lambda found: found["stage"] == "settled"
+    )
+
+    # As docs/operators.md has it: systemd hands the password over, to a command as to the unit.
+    handed = ("-p", "User=vagus", "-p", "LoadCredentialEncrypted=vagus.password")
+    inherited = ("-E", "VAGUS_CONFIG", "-E", "XDG_CACHE_HOME")
+    run = (*environment, "systemd-run", "-q", "--pipe", *handed, *inherited, "vagus")
+    said = machine.run(*run, "doctor")
+    assert "keys are not opened" not in said
+    assert "ok    account " in said
+    # Or in a folder that is named where systemd would name its own.
     machine.run("install", "-d", "-o", "vagus", "-m", "700", "/run/by-hand")
-    machine.run(
-        "install", "-o", "vagus", "-m", "600", "/root/password", "/run/by-hand/vagus.password"
-    )
-    by_hand = ("env", "CREDENTIALS_DIRECTORY=/run/by-hand", "vagus", "check", "--config", CONFIG)
-    machine.run(*by_hand, user="vagus")
-    assert (
-        "CREDENTIALS_DIRECTORY is not set"
-        in machine.ended("vagus", "check", "--config", CONFIG, user="vagus")[1]
-    )
+    given = "/run/by-hand/vagus.password"
+    machine.run("install", "-o", "vagus", "-m", "600", "/root/password", given)
+    named = ("env", "CREDENTIALS_DIRECTORY=/run/by-hand", "vagus", "check", "--config", CONFIG)
+    assert "keys are not opened" not in machine.run(*named, user="vagus")
 
 
 async def test_a_node_that_ran_before_an_upgrade_runs_after_it(

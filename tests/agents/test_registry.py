@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vagus.agents import AgentRegistry, installed_agents
+from vagus.agents import AgentConfig, AgentRegistry, installed_agents
 from vagus.agents.builtin.chat import Chat
 from vagus.protocol import Refuse, agent_id
 
@@ -24,6 +24,9 @@ class Echo2(Echo):
 BROKEN = {
     "raises": "raise RuntimeError('first line\\nsecond line')",
     "exits": "raise SystemExit(3)",
+    "generates": "raise GeneratorExit",
+    "interrupts": "class Stop(KeyboardInterrupt): pass\nraise Stop",
+    "groups": "raise BaseExceptionGroup('a group', [SystemExit(3)])",
     "syntax": "def (",
     "imports": "import a_package_that_is_missing",
     "stranger": "class Agent: pass",
@@ -121,25 +124,47 @@ def test_an_agent_that_two_distributions_bring_is_served_by_neither(
     with pytest.raises(Refuse, match="installed 2 times"):
         AgentRegistry({"echo@1": {}}).get("echo@1")
     errors = [each.error for each in installed_agents() if each.entry == "echo"]
-    assert errors == ["agent echo@1 is installed 2 times, it must be once"] * 2
+    assert errors == ["agent echo@1 is installed 2 times: uninstall all but one"] * 2
     assert AgentRegistry({"echo@2": {}}).get("echo@2").version == "2.0.0"
 
 
-def test_an_agent_whose_constructor_fails_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [RuntimeError, SystemExit, GeneratorExit])
+def test_an_agent_whose_constructor_fails_is_refused(
+    kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> None:
-        raise RuntimeError("a path of the operator's: /etc/vagus")
+        raise kind("a path of the operator's: /etc/vagus")
 
     monkeypatch.setattr(Chat, "__init__", fail)
-    with pytest.raises(Refuse, match=r"^agent chat@1 can't be made: RuntimeError$"):
+    with pytest.raises(Refuse, match=rf"^agent chat@1 can't be made: {kind.__name__}$"):
         AgentRegistry({"chat@1": {}}).get("chat@1")
+
+
+def test_what_an_agents_constructor_prints_is_no_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = Chat.__init__
+
+    def chatty(self: Chat, config: AgentConfig | None = None) -> None:
+        print("made")
+        made(self, config)
+
+    monkeypatch.setattr(Chat, "__init__", chatty)
+    AgentRegistry({"chat@1": {}}).get("chat@1")
+    assert tuple(capsys.readouterr()) == ("", "made\n")
 
 
 @pytest.mark.parametrize(
     ("configs", "asked", "why"),
     [
         ({}, "chat@1", "not served"),
-        ({"chat@2": {}}, "chat@2", "installed 0 times"),
-        ({"none@1": {}}, "none@1", "installed 0 times"),
+        ({"chat@2": {}}, "chat@2", "chat@2 is not installed: `vagus agents list` shows"),
+        ({"none@1": {}}, "none@1", "none@1 is not installed: `vagus agents list` shows"),
+        (
+            {"chat": {}},
+            "chat",
+            "'chat' is not name@major, in lower case: `vagus agents list` shows",
+        ),
         ({"chat@1": {"max_tokns": 1}}, "chat@1", "max_tokns"),
         ({"chat@1": {"max_tokens": 0}}, "chat@1", "max_tokens"),
     ],

@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import email.utils
 import gzip
+import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from support.scripted import (
@@ -48,11 +50,13 @@ async def serving(script: Script, **more: object) -> AsyncIterator[tuple[OpenAIB
             yield backend, server
 
 
-async def error_of(script: Script, timeout: float = 20, **more: object) -> Retry | Refuse:
+async def error_of(
+    script: Script, timeout: float = 20, asked: Completion = HELLO, **more: object
+) -> Retry | Refuse:
     """Ask once, return the error, and show that the backend serves the next call all the same."""
     async with serving(script, **more) as (backend, server):
         with pytest.raises((Retry, Refuse)) as caught:
-            await backend.complete(HELLO, timeout=timeout)
+            await backend.complete(asked, timeout=timeout)
         assert len(server.requests) <= 1, "a backend never repeats a call"
         server.script = sending(response(GOOD))
         assert (await backend.complete(HELLO, timeout=20)).text == "Paris"
@@ -179,7 +183,8 @@ async def test_a_logprob_that_is_no_number_is_a_retry(logprob: bytes) -> None:
         b'{"choices":[{"message":{"content":"a"},"finish_reason":"stop","logprobs":{"content":'
         b'[{"token":"a","logprob":%s}]}}],"usage":{"prompt_tokens":1,"completion_tokens":1}}'
     ) % logprob
-    assert isinstance(await error_of(sending(response(body))), Retry)
+    scored = msgspec.structs.replace(HELLO, logprobs=1)
+    assert isinstance(await error_of(sending(response(body)), asked=scored), Retry)
 
 
 @pytest.mark.parametrize(("prompt", "completion"), [(5, 5), (100_000, 1)])
@@ -216,7 +221,14 @@ async def test_broken_http_is_a_retry(script: Script) -> None:
     assert isinstance(await error_of(script), Retry)
 
 
-async def test_an_endless_body_is_cut_at_the_limit() -> None:
+@pytest.mark.parametrize(
+    ("tokens", "logprobs", "most"),
+    [(4096, None, LIMIT), (4, 20, 100 << 10), (4, None, 80 << 10)],
+    ids=["configured", "four tokens with their alternatives", "four tokens"],
+)
+async def test_an_endless_body_is_cut_where_no_answer_goes_on(
+    tokens: int, logprobs: int | None, most: int
+) -> None:
     sent = 0
 
     async def endless(request: Request) -> None:
@@ -226,10 +238,24 @@ async def test_an_endless_body_is_cut_at_the_limit() -> None:
             await request.send(b"10000\r\n" + b"x" * 65536 + b"\r\n")
             sent += 65536
 
-    error = await error_of(endless)
+    asked = msgspec.structs.replace(HELLO, max_tokens=tokens, logprobs=logprobs)
+    error = await error_of(endless, asked=asked)
     assert isinstance(error, Retry)
-    assert str(LIMIT) in error.reason
+    (bound,) = re.fullmatch(r"the server's answer is over (\d+) bytes", error.reason).groups()  # type: ignore[union-attr]  # it matches
+    assert most // 2 < int(bound) <= most
     assert sent < 16 << 20, "what the sockets' buffers hold, and no more, was ever sent"
+
+
+@pytest.mark.parametrize("piece", [b"HTTP/1.1 100 Continue\r\n\r\n", response(b"{}")])
+async def test_responses_without_end_are_one_failed_try(piece: bytes) -> None:
+    assert isinstance(await error_of(repeating(b"", piece * 1000)), Retry)
+
+
+async def test_probabilities_that_nobody_asked_for_are_not_looked_at() -> None:
+    choice = {**GOOD["choices"][0], "logprobs": {"content": 7}}  # type: ignore[index]  # a list
+    async with serving(sending(response(with_(choices=[choice])))) as (backend, _):
+        answer = await backend.complete(HELLO, timeout=20)
+    assert (answer.text, answer.tokens) == ("Paris", ())
 
 
 async def test_an_endless_error_body_is_cut() -> None:

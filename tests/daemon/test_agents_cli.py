@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from vagus.agents.scaffold import new_distribution
+from vagus.daemon.choices import ChainChoice
+from vagus.daemon.folder import make_keys, write_config
 
 VAGUS = Path(sys.executable).parent / "vagus"
 FILES = {
@@ -151,13 +153,18 @@ def test_installed_agents_are_listed_for_people_and_as_json(tmp_path: Path) -> N
     }
 
 
-def test_a_broken_plugin_is_listed_with_its_reason(tmp_path: Path) -> None:
-    info = tmp_path / "site" / "plugin-1.0.dist-info"
+def plugin(folder: Path, source: str, entry: str = "bad", name: str = "plugin") -> dict[str, str]:
+    """Install one agent whose module is `source`; the environment in which it is found."""
+    info = folder / "site" / "plugin-1.0.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[vagus.agents]\nbad = vagus_test_bad:Bad\n")
-    (info.parent / "vagus_test_bad.py").write_text("import nothing_that_is_there\n")
-    site = {"PYTHONPATH": str(info.parent)}
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[vagus.agents]\n{entry} = vagus_test_bad:Bad\n")
+    (info.parent / "vagus_test_bad.py").write_text(source)
+    return {"PYTHONPATH": str(info.parent)}
+
+
+def test_a_broken_plugin_is_listed_with_its_reason(tmp_path: Path) -> None:
+    site = plugin(tmp_path, "import nothing_that_is_there\n")
     shown = vagus("list", cwd=tmp_path, **site)
     assert shown.returncode == 0
     lines = shown.stdout.splitlines()
@@ -167,14 +174,86 @@ def test_a_broken_plugin_is_listed_with_its_reason(tmp_path: Path) -> None:
     assert len([line for line in lines if line.startswith("chat@1")]) == 1
 
 
+@pytest.mark.parametrize(
+    "raised", ["SystemExit(0)", "GeneratorExit", "type('Stop', (KeyboardInterrupt,), {})"]
+)
+def test_a_plugin_that_would_end_the_command_is_a_broken_one(raised: str, tmp_path: Path) -> None:
+    site = plugin(tmp_path, f"raise {raised}\n")
+    shown = vagus("list", "--json", cwd=tmp_path, **site)
+    assert shown.returncode == 0, shown.stderr
+    errors = {each["entry"]: each["error"] for each in json.loads(shown.stdout)["agents"]}
+    assert "can't be loaded" in errors.pop("bad")
+    assert set(errors.values()) == {None}
+
+
+def test_ctrl_c_while_a_plugin_is_imported_ends_the_command(tmp_path: Path) -> None:
+    site = plugin(tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    ended = vagus("list", cwd=tmp_path, **site)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
+def test_what_a_plugin_prints_is_no_part_of_the_answer(tmp_path: Path) -> None:
+    site = plugin(tmp_path, "print('I am here')\n")
+    shown = vagus("list", "--json", cwd=tmp_path, **site)
+    assert "bad" in {each["entry"] for each in json.loads(shown.stdout)["agents"]}
+    assert "I am here" in shown.stderr
+
+
+def test_no_word_of_a_plugin_steers_the_terminal(tmp_path: Path) -> None:
+    codes = {"\x1b", "\x07", "\x9b", "\u202e"}
+    source = "raise RuntimeError('\x1b]0;owned\x07 \x9b31m \u202e')\n"
+    site = plugin(tmp_path, source, entry="bad\x1b[2J", name="evil\x1b[31m")
+    for arguments in (("list",), ("list", "--json"), ("new", "bad\x1b[2J")):
+        shown = vagus(*arguments, cwd=tmp_path, **site)
+        assert "\\u001b[2J" in shown.stdout + shown.stderr
+        assert codes.isdisjoint(shown.stdout + shown.stderr)
+        if "--json" in arguments:
+            found = {each["entry"] for each in json.loads(shown.stdout)["agents"]}
+            assert "bad\x1b[2J" in found
+
+
+def test_nothing_that_commands_print_steers_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from vagus.daemon.cli.common import echo, emit, say
+
+    text = "\x1b]0;owned\x07 \x9b31m \u202e\nvagus: all is well \U0001f468 \U000e0001"
+    for write in (echo, emit, say):
+        write(text)
+        shown = "".join(capsys.readouterr())
+        assert shown.removesuffix("\n").isprintable()
+        if write is emit:
+            assert json.loads(shown) == text
+
+
+def test_an_agent_of_a_config_that_has_no_major_is_one_line(tmp_path: Path) -> None:
+    chain = ChainChoice("eip155:31337", f"eip155:31337:0x{'ab' * 20}", ("http://127.0.0.1:1",))
+    config = write_config(make_keys(tmp_path / "node", "devnet"), "devnet", [chain], 1)
+    text = config.read_text()
+    assert text.count('[agents."chat@1"]') == 1
+    config.write_text(text.replace('[agents."chat@1"]', "[agents.chat]"))
+    refused = vagus("list", "--config", config, cwd=tmp_path)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    said = "agents.\"chat\": 'chat' is not name@major, in lower case"
+    assert refused.stderr == f"vagus: {config}: {said}\n"
+
+
 def test_a_manifest_is_printed_as_the_agent_has_it(tmp_path: Path) -> None:
     from vagus.agents.builtin.number import Number
 
     shown = vagus("manifest", "number@1", cwd=tmp_path)
     assert json.loads(shown.stdout) == Number().manifest.model_dump(mode="json")
-    unknown = vagus("manifest", "none@1", cwd=tmp_path)
-    assert unknown.returncode == 1
-    assert unknown.stderr == "vagus: agent none@1 is installed 0 times, it must be once\n"
+
+
+@pytest.mark.parametrize("name", ["nope", "chat", "none@1", "../chat", "", "chat@2"])
+def test_the_manifest_of_what_is_not_installed_is_one_line_with_where_to_look(
+    name: str, tmp_path: Path
+) -> None:
+    unknown = vagus("manifest", name, cwd=tmp_path)
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    (line,) = unknown.stderr.splitlines()
+    assert name in line
+    assert "`vagus agents list`" in line
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A journal's backup and its way back: nothing is decided twice, whatever was lost in between."""
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.journals import HUB, attestation, built, request
+from support.node import vagus
 from vagus.adapters.base import Cursor
 from vagus.daemon.journal.backup import BackupError, Copied, back_up, restore
 from vagus.daemon.journal.base import Journal
@@ -20,6 +22,7 @@ from vagus.protocol import Status, VagusError
 
 WRITER = Path(__file__).parents[1] / "support" / "journal_writer.py"
 FILES = ("journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm")
+HELD = contextlib.nullcontext()
 
 
 def quiet(_: float) -> None:
@@ -108,7 +111,7 @@ async def test_a_node_runs_on_no_backup(tmp_path: Path, taken: Path) -> None:
 async def test_what_was_decided_goes_on_and_what_was_not_is_left(
     tmp_path: Path, taken: Path
 ) -> None:
-    done = restore(taken, tmp_path / "journal.sqlite", quiet)
+    done = restore(taken, tmp_path / "journal.sqlite", quiet, HELD)
     # OBSERVED to ROUTED are left; EXECUTED to SETTLING go on; SETTLED has ended.
     assert (done.left, done.unfinished, done.ended) == (3, 5, 1)
     async with SqliteJournal(tmp_path / "journal.sqlite") as journal:
@@ -129,7 +132,7 @@ async def test_what_was_asked_since_is_left_and_what_is_asked_from_now_on_is_car
     tmp_path: Path, taken: Path
 ) -> None:
     path = tmp_path / "journal.sqlite"
-    restore(taken, path, quiet)
+    restore(taken, path, quiet, HELD)
     async with SqliteJournal(path) as journal:
         assert journal.unfenced(HUB)
         with pytest.raises(RuntimeError, match="is read after a restore, and has no fence"):
@@ -163,7 +166,7 @@ async def test_what_stood_at_the_tip_when_the_backup_was_taken_is_left_once_it_i
         back_up(path, tmp_path / "backup", quiet)
     for name in FILES:
         (tmp_path / name).unlink(missing_ok=True)
-    assert restore(tmp_path / "backup", path, quiet).left == 0
+    assert restore(tmp_path / "backup", path, quiet, HELD).left == 0
     async with SqliteJournal(path) as journal:
         await journal.fence(HUB, 2)
         assert await journal.observe(HUB, [request(1)], Cursor(2, 1)) == []
@@ -172,12 +175,12 @@ async def test_what_stood_at_the_tip_when_the_backup_was_taken_is_left_once_it_i
 
 async def test_a_second_restore_puts_a_new_fence(tmp_path: Path, taken: Path) -> None:
     path = tmp_path / "journal.sqlite"
-    restore(taken, path, quiet)
+    restore(taken, path, quiet, HELD)
     async with SqliteJournal(path) as journal:
         await journal.fence(HUB, 12)
     back_up(path, tmp_path / "again", quiet)
     path.unlink()
-    restore(tmp_path / "again", path, quiet)
+    restore(tmp_path / "again", path, quiet, HELD)
     async with SqliteJournal(path) as journal:
         assert journal.unfenced(HUB)
 
@@ -188,7 +191,7 @@ async def test_a_journal_or_a_part_of_one_is_never_restored_over(
 ) -> None:
     (tmp_path / name).write_bytes(b"all that is left")
     with pytest.raises(BackupError, match=f"{name} exists: move the old journal away, and keep it"):
-        restore(taken, tmp_path / "journal.sqlite", quiet)
+        restore(taken, tmp_path / "journal.sqlite", quiet, HELD)
     assert (tmp_path / name).read_bytes() == b"all that is left"
 
 
@@ -197,15 +200,15 @@ async def test_only_a_whole_backup_of_this_version_is_restored(tmp_path: Path, t
         folder = tmp_path / "new"
         folder.mkdir(exist_ok=True)
         with pytest.raises(BackupError, match=match):
-            restore(path, folder / "journal.sqlite", quiet)
+            restore(path, folder / "journal.sqlite", quiet, HELD)
         assert list(folder.iterdir()) == []
 
-    refused(tmp_path / "missing", "no such file")
+    refused(tmp_path / "missing", "no such file; name one that `vagus backup` has written")
     (tmp_path / "text").write_text("no database " * 1000)
-    refused(tmp_path / "text", "cannot be copied: file is not a database")
+    refused(tmp_path / "text", r"\(file is not a database\): name a file that `vagus backup` has")
     async with SqliteJournal(tmp_path / "other.sqlite"):
         pass
-    refused(tmp_path / "other.sqlite", "is no backup of vagus")
+    refused(tmp_path / "other.sqlite", "is no backup of vagus: name a file that `vagus backup` has")
     whole = taken.read_bytes()
     (tmp_path / "cut").write_bytes(whole[: len(whole) // 2])
     refused(tmp_path / "cut", "is damaged|cannot be copied")
@@ -220,7 +223,7 @@ async def test_only_a_whole_backup_of_this_version_is_restored(tmp_path: Path, t
 
 
 KILLED = """
-import os, pathlib, signal, sys
+import contextlib, os, pathlib, signal, sys
 from vagus.daemon.journal import backup
 journal, at = pathlib.Path(sys.argv[2]), int(sys.argv[3])
 points = [0]
@@ -237,7 +240,9 @@ for name in ("_check", "_copy", "_mark", "_count", "_sync"):
         here()
         return found
     setattr(backup, name, before_and_after)
-backup.restore(pathlib.Path(sys.argv[1]), journal, lambda part: None)
+backup.restore(
+    pathlib.Path(sys.argv[1]), journal, lambda part: None, contextlib.nullcontext()
+)
 """
 POINTS = 12
 
@@ -253,8 +258,50 @@ async def test_a_killed_restore_leaves_no_half_journal_and_can_be_done_again(
         command = [sys.executable, "-c", KILLED, str(taken), str(journal), str(point)]
         ended.append(subprocess.run(command, check=False).returncode)
         if not journal.exists():
-            assert restore(taken, journal, quiet) == Copied(journal.stat().st_size, 1, 5, 3)
+            assert restore(taken, journal, quiet, HELD) == Copied(journal.stat().st_size, 1, 5, 3)
         async with SqliteJournal(journal) as opened:
             assert opened.unfenced(HUB)
             assert (await opened.counts())[Stage.LEFT] == 3
     assert ended == [-signal.SIGKILL] * POINTS + [0]
+
+
+CONFIG = """
+[http]
+tokens_file = "tokens.json"
+[signer]
+keystore = "keys/signer.json"
+password_file = "${CREDENTIALS_DIRECTORY}/vagus.password"
+[[committee.members]]
+signer = "0x1111111111111111111111111111111111111111"
+[[chains]]
+id = "eip155:1"
+keystore = "keys/account.json"
+password_file = "${CREDENTIALS_DIRECTORY}/vagus.password"
+"""
+
+
+async def test_a_backup_needs_no_key_and_names_all_that_is_kept_beside_it(tmp_path: Path) -> None:
+    config = tmp_path / "vagus.toml"
+    config.write_text(CONFIG)
+    (tmp_path / "data").mkdir()
+    async with SqliteJournal(tmp_path / "data" / "journal.sqlite"):
+        pass
+    code, out, err = await vagus("backup", tmp_path / "b", "-c", config)
+    assert (code, out) == (0, "")
+    needed = err.split("Not in it, and needed as well:\n")[1].splitlines()
+    names = ("vagus.toml", "keys/signer.json", "tokens.json", "keys/account.json")
+    assert {f"  {tmp_path / name}" for name in names} < set(needed)
+    [credential] = [line for line in needed if "${CREDENTIALS_DIRECTORY}/vagus.password" in line]
+    assert "another machine cannot decrypt it" in credential
+    assert len(needed) == len(names) + 1
+
+
+async def test_a_file_that_is_no_backup_is_refused_and_leaves_no_folder(tmp_path: Path) -> None:
+    config = tmp_path / "vagus.toml"
+    config.write_text(CONFIG)
+    (tmp_path / "text").write_text("no database " * 1000)
+    code, out, err = await vagus("restore", tmp_path / "text", "-c", config)
+    assert (code, out) == (1, "")
+    assert err.endswith("name a file that `vagus backup` has written\n")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "data").exists()

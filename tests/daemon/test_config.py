@@ -1,11 +1,15 @@
 """vagus.toml: what is wrong is said in one line that names the key, and never with a secret."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from vagus.adapters.evm.keystore import create_keystore, write_secret
 from vagus.daemon.config import ConfigError, Settings, load
+from vagus.daemon.credentials import CredentialError
+from vagus.protocol import address_of
 
 SIGNER = "0x" + "ab" * 20
 HUB = "eip155:31337:0x" + "11" * 20
@@ -160,14 +164,29 @@ def test_absolute_paths_and_those_from_home_are_kept(
 def test_a_systemd_credential_is_named_by_its_folder(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write()
-    monkeypatch.setenv("VAGUS_SIGNER__PASSWORD_FILE", "${CREDENTIALS_DIRECTORY}/password")
+    path = write(chain='keystore = "keys/signer.json"\npassword_file = "keys/password"')
+    path.write_text(path.read_text().replace("keys/password", "${CREDENTIALS_DIRECTORY}/secret"))
+    (tmp_path / "given").mkdir(mode=0o700)
+    write_secret(tmp_path / "given" / "secret", b"opens it")
+    address = create_keystore(tmp_path / "keys" / "signer.json", "opens it", cost=2)
+
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
-    with pytest.raises(ConfigError, match="CREDENTIALS_DIRECTORY is not set; systemd sets it"):
-        load(path)
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/vagus.service")
-    expected = Path("/run/credentials/vagus.service/password")
-    assert load(path).signer.password_file == expected
+    settings = load(path)
+    assert str(settings.signer.password_file) == "${CREDENTIALS_DIRECTORY}/secret"
+    [reader] = settings.reading().adapters()
+    assert (reader.hub, any(reader.account)) == (HUB, False)
+    for opening in (settings.signer.open, settings.adapters):
+        with pytest.raises(
+            CredentialError, match="CREDENTIALS_DIRECTORY is not set here"
+        ) as caught:
+            opening()
+        assert "-p LoadCredentialEncrypted=secret vagus" in caught.value.advice
+        assert caught.value.exit_code == 2
+
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "given"))
+    assert address_of(settings.signer.open()) == address
+    [adapter] = settings.adapters()
+    assert adapter.account[12:] == address
 
 
 def test_paths_in_plugins_tables_start_at_the_files_folder(write: Write, tmp_path: Path) -> None:
@@ -218,10 +237,25 @@ def test_an_agent_that_is_not_installed_is_named(write: Write) -> None:
 
 
 def test_a_missing_file_and_a_folder_are_said(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no such file; `vagus init` writes one"):
-        load(tmp_path / "vagus.toml")
+    for missing in (tmp_path / "vagus.toml", Path("/dev/null/vagus.toml")):
+        with pytest.raises(ConfigError, match="no such file: `vagus init` writes one"):
+            load(missing)
     with pytest.raises(ConfigError, match="is a folder: name the file in it"):
         load(tmp_path)
+    with pytest.raises(ConfigError, match="/dev/null is no regular file: name the node's"):
+        load(Path("/dev/null"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who may not read")
+def test_a_file_of_somebody_else_is_said(write: Write, tmp_path: Path) -> None:
+    path = write()
+    tmp_path.chmod(0o700)
+    os.seteuid(65_534)
+    try:
+        with pytest.raises(ConfigError, match=r"\(Permission denied\): run as the user whose node"):
+            load(path)
+    finally:
+        os.seteuid(0)
 
 
 def test_what_is_no_toml_is_said_with_its_place(write: Write) -> None:

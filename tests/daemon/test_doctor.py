@@ -13,15 +13,19 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from support.journals import HUB
+from support.node import vagus
 from support.scripted import GOOD, Script, response, scripted, sending
+from vagus.daemon.choices import ChainChoice
 from vagus.daemon.cli import app
 from vagus.daemon.config import ConfigError
-from vagus.daemon.doctor.config import Finding, Verdict, look_at, worst
+from vagus.daemon.doctor.config import look_at
+from vagus.daemon.doctor.finding import Finding, Verdict, worst
 from vagus.daemon.doctor.report import examine
-from vagus.daemon.folder import ChainChoice, make_keys, write_config
+from vagus.daemon.folder import make_keys, write_config
 from vagus.daemon.journal.database import read_only
 from vagus.daemon.journal.lock import data_folder, holder
 from vagus.daemon.journal.sqlite import SqliteJournal
+from vagus.daemon.tokens import new_token
 
 CHAIN = HUB.rpartition(":")[0]
 CANARY = "canary-7f3a-in-a-path"
@@ -87,7 +91,126 @@ def test_a_key_file_that_others_can_read_fails(config: Path, name: str) -> None:
     by_name(findings)
     [first, *_] = [each for each in findings if each.verdict == Verdict.FAIL]
     assert f"{name} has mode 0644" in first.finding
-    assert "chmod 600" in first.finding
+    assert first.advice == f"run chmod 600 {config.parent / 'keys' / name}"
+
+
+def test_one_bad_file_that_several_keys_need_is_reported_once(config: Path) -> None:
+    (config.parent / "keys" / "password").chmod(0o644)
+    failed = [each for each in look_at(config).findings if each.verdict == Verdict.FAIL]
+    assert [each.name for each in failed] == ["signer"]
+
+
+def test_a_wrong_keystore_and_a_file_that_is_not_there_say_what_to_do(
+    config: Path, tmp_path: Path
+) -> None:
+    keys = config.parent / "keys"
+    make_keys(tmp_path / "other", "devnet")
+    (tmp_path / "other" / "keys" / "signer.json").rename(keys / "signer.json")
+    found = by_name(look_at(config).findings)
+    assert found["signer"].finding == f"wrong password for {keys / 'signer.json'}"
+    assert found["signer"].advice.startswith("name the file with the password")
+    assert found[f"chain {CHAIN}"].verdict == Verdict.OK
+
+    copied = tmp_path / "elsewhere" / "vagus.toml"
+    copied.parent.mkdir()
+    copied.write_text(config.read_text())
+    failed = [each for each in look_at(copied).findings if each.verdict == Verdict.FAIL]
+    [missing] = failed
+    assert (
+        missing.finding
+        == f"{copied.parent}/keys/password cannot be read (No such file or directory)"
+    )
+    assert missing.advice.endswith(f"starts at the config's folder, {copied.parent}")
+
+
+def test_a_config_that_is_not_there_says_how_to_come_by_one(tmp_path: Path) -> None:
+    [only] = look_at(tmp_path / "vagus.toml").findings
+    assert (only.verdict, only.finding) == (
+        Verdict.FAIL,
+        f"{tmp_path / 'vagus.toml'}: no such file",
+    )
+    assert only.advice.startswith("`vagus init` writes one")
+
+
+@pytest.fixture
+def sealed(config: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A config whose passwords systemd hands over; they are in a folder of their own."""
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    given = config.parent / "given"
+    given.mkdir(mode=0o700)
+    (config.parent / "keys" / "password").rename(given / "vagus.password")
+    text = config.read_text()
+    assert text.count('"keys/password"') == 2
+    config.write_text(text.replace("keys/password", "${CREDENTIALS_DIRECTORY}/vagus.password"))
+    return config
+
+
+def test_a_credential_that_only_the_unit_has_is_one_calm_line(
+    sealed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = look_at(sealed)
+    found = by_name(looked.findings)
+    assert [each.name for each in looked.findings if each.verdict != Verdict.OK] == ["credential"]
+    assert found["credential"].verdict == Verdict.WARN
+    assert (
+        "CREDENTIALS_DIRECTORY is not set here: keys are not opened" in found["credential"].finding
+    )
+    assert "LoadCredentialEncrypted=vagus.password" in found["credential"].advice
+    keystore = json.loads((sealed.parent / "keys" / "signer.json").read_bytes())
+    assert f"0x{keystore['address'].lower()}, as " in found["signer"].finding
+    assert {f"chain {CHAIN}", "profile devnet", "roster"} <= found.keys()
+
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(sealed.parent / "given"))
+    assert worst(look_at(sealed).findings) == Verdict.OK
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(sealed.parent / "nothing"))
+    failed = [each for each in look_at(sealed).findings if each.verdict == Verdict.FAIL]
+    assert [each.name for each in failed] == ["signer"]
+
+
+async def test_without_its_credential_a_config_is_looked_at_as_far_as_that_goes(
+    sealed: Path,
+) -> None:
+    found = await doctor(sealed, sending(response(GOOD)))
+    assert found["credential"].verdict == Verdict.WARN
+    assert found[f"quorum {CHAIN}"].finding == "0 of 1 endpoints are sound, 1 must agree"
+    assert found["model m"].verdict == Verdict.OK
+
+
+async def test_a_backend_whose_key_is_a_credential_is_left_out(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    other = 'kind = "openai"\nname = "far"\nbase_url = "http://127.0.0.1:9/v1"\n'
+    key = 'api_key_file = "${CREDENTIALS_DIRECTORY}/far.key"\n'
+    config.write_text(config.read_text().replace(LOCAL, f"{LOCAL}[[backends]]\n{other}{key}", 1))
+    found = await doctor(config, sending(response(GOOD)))
+    assert found["backend far"].verdict == Verdict.WARN
+    assert found["model m"].verdict == Verdict.OK
+    assert "model far" not in found
+
+
+@pytest.mark.parametrize(
+    ("data", "mode", "said", "advice"),
+    [
+        (b"garbage", 0o600, "is no tokens file", "name another in http.tokens_file"),
+        (b"{}", 0o644, "has mode 0644", "run chmod 600 "),
+    ],
+)
+def test_a_tokens_file_that_a_node_would_refuse_fails(
+    config: Path, data: bytes, mode: int, said: str, advice: str
+) -> None:
+    text = config.read_text()
+    config.write_text(text.replace("# tokens_file", "tokens_file", 1))
+    tokens = config.parent / "tokens.json"
+    assert by_name(look_at(config).findings)["tokens"].finding == f"none yet in {tokens}"
+    new_token(tokens, "ops", ["intents:write"])
+    assert by_name(look_at(config).findings)["tokens"].finding == f"1 token in {tokens}"
+    tokens.write_bytes(data)
+    tokens.chmod(mode)
+    found = by_name(look_at(config).findings)["tokens"]
+    assert found.verdict == Verdict.FAIL
+    assert said in found.finding
+    assert found.advice.startswith(advice)
 
 
 def test_a_folder_and_a_config_that_others_can_read_are_warned_of(config: Path) -> None:
@@ -204,3 +327,21 @@ def test_who_holds_a_folder_is_known_without_touching_it(tmp_path: Path) -> None
         assert said == f"{os.getpid()}\n"
     assert holder(folder) is None
     assert (folder / "lock").exists()
+
+
+async def test_a_fault_is_said_once_and_not_logged_as_well(config: Path, tmp_path: Path) -> None:
+    info = tmp_path / "site" / "plugin-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[vagus.agents]\nbroken = nowhere:Agent\n")
+    config.write_text(config.read_text().replace('[agents."choose@1"]', '[agents."broken@1"]'))
+    code, out, err = await vagus("check", "--config", config, PYTHONPATH=str(info.parent))
+    assert (code, err) == (0, "")
+    assert "warn  agent broken@1: not served" in out
+
+    make_user = ("keys", "new", config.parent / "keys" / "user.json")
+    assert (await vagus(*make_user, "--password-file", config.parent / "keys" / "password"))[0] == 0
+    code, out, err = await vagus("intent", "send", "--prompt", "x", "--config", config)
+    assert (code, out) == (1, "")
+    assert f"{CHAIN} does not answer (http://127.0.0.1:9: " in err
+    assert err.count("\n") == 1

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from eth_account import Account
 
+from vagus.daemon.choices import ChainChoice
 from vagus.daemon.config import ConfigError, load
-from vagus.daemon.folder import ChainChoice, make_keys, write_config
-from vagus.daemon.profiles import LEAST_ENDPOINTS, PROFILES
+from vagus.daemon.folder import make_keys, write_config
+from vagus.daemon.profiles import LEAST_ENDPOINTS, PROFILES, Made, refusals
 
 HUB = "eip155:31337:0x5fbdb2315678afecb367f032d93f642f64180aa3"
 CANARY = "canary-7f3a-in-a-path"
@@ -72,12 +73,20 @@ def test_each_profile_gets_a_config_with_as_many_endpoints_as_it_wants(
     profile: str, tmp_path: Path
 ) -> None:
     urls = [f"http://127.0.0.{at}:1" for at in range(1, LEAST_ENDPOINTS[profile] + 1)]
-    path = write_config(make_keys(tmp_path, "devnet"), profile, [choice(*urls)], 9464)
+    path = write_config(make_keys(tmp_path, profile), profile, [choice(*urls)], 9464)
     settings = load(path)
     [adapter] = settings.adapters()
     assert settings.profile == profile
     assert adapter.quorum == (min(2, len(urls)), len(urls))
     assert PROFILES[profile] in path.read_text().replace("\n# ", " ")
+    assert refusals(Made(settings, [adapter], adapter.account[12:])) == []
+
+
+def test_keys_that_the_profile_refuses_get_no_config(tmp_path: Path) -> None:
+    urls = [f"http://127.0.0.{at}:1" for at in range(1, 4)]
+    with pytest.raises(ConfigError, match=r"vagus\.toml: profile mainnet: .* at a cost of 4096"):
+        write_config(make_keys(tmp_path, "devnet"), "mainnet", [choice(*urls)], 9464)
+    assert [path.name for path in tmp_path.iterdir()] == ["keys"]
 
 
 def test_keys_are_standard_keystores_as_dear_to_guess_as_the_profile_says(tmp_path: Path) -> None:
@@ -114,6 +123,16 @@ def test_a_chain_option_takes_several_endpoints() -> None:
     [
         (choice(), "testnet", "profile testnet wants 2 endpoints"),
         (choice("http://a", "http://b"), "mainnet", "profile mainnet wants 3 endpoints"),
+        (
+            choice("http://a/1", f"http://a/{CANARY}", "http://b"),
+            "mainnet",
+            "wants each endpoint on a host of its own, and several are on a:",
+        ),
+        (
+            choice("http://a", hub=HUB.replace(":31337:", ":1:")),
+            "devnet",
+            "is Ethereum, a public chain, .* give --profile testnet",
+        ),
         (choice(f"htp://{CANARY}"), "devnet", "https://"),
         (ChainChoice("eip155:1", HUB, ("http://a",)), "devnet", "hub is on eip155:31337"),
         (ChainChoice("near:1", HUB, ("http://a",)), "devnet", "no adapter for 'near'"),

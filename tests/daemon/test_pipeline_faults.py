@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from support.pipelines import Node, Pauses
 from support.scripted import GOOD, Request, Scripted, response, sending
-from vagus.adapters.base import Rejected, TxStage
+from vagus.adapters.base import IntentState, Rejected, TxStage
 from vagus.daemon.journal.base import Journal
 from vagus.daemon.journal.records import IntentRecord, Kind, Stage
 from vagus.daemon.pipeline import STUCK
@@ -54,6 +54,29 @@ async def test_a_passing_fault_of_a_chain_is_waited_out(
     await settled_once(node, record)
     assert faults == []
     assert pauses == [0.5, 1.0]
+
+
+async def test_a_transaction_whose_final_block_is_gone_is_sent_again_and_no_other_one(
+    node: Node, pauses: Pauses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second one would leave the first one's nonce unused, and all behind it waiting."""
+    for chain, read, hidden in (
+        (node.b, "delivery", None),
+        (node.a, "intent_state", IntentState.OPEN),
+    ):
+        shown = getattr(chain, read)
+        looks = iter([False] if read == "delivery" else [True, False])
+
+        async def look(
+            intent_id: bytes, shown: Any = shown, hidden: Any = hidden, looks: Any = looks
+        ) -> Any:
+            return await shown(intent_id) if next(looks, True) else hidden
+
+        monkeypatch.setattr(chain, read, look)
+    record = await node.ask()
+    await node.carry(record)
+    await settled_once(node, record)
+    assert pauses == [1.0, 1.0]
 
 
 async def test_a_long_fault_is_said_now_and_then_and_asked_ever_more_seldom(

@@ -14,6 +14,7 @@ import pytest
 from support.journals import HUB, LANE, request
 from vagus.adapters.base import Cursor
 from vagus.daemon.journal.records import Kind, Stage
+from vagus.daemon.journal.rows import SCHEMA_VERSION
 from vagus.daemon.journal.sqlite import SqliteJournal
 from vagus.protocol import Retry, VagusError
 
@@ -80,7 +81,7 @@ async def test_a_journal_of_a_newer_vagus_is_refused(tmp_path: Path) -> None:
     db = sqlite3.connect(path)
     db.execute("PRAGMA user_version=99")
     db.close()
-    with pytest.raises(VagusError, match="has schema 99, this vagus knows 3"):
+    with pytest.raises(VagusError, match=f"has schema 99, this vagus knows {SCHEMA_VERSION}:"):
         await SqliteJournal(path).__aenter__()
 
 

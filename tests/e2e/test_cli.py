@@ -24,7 +24,7 @@ COMMANDS = (
     *(("devnet",), ("devnet", "up"), ("devnet", "down")),
     *(("hub",), ("hub", "deploy"), ("hub", "show")),
     ("intent",),
-    *(("intent", name) for name in ("quote", "send", "show", "list", "watch")),
+    *(("intent", name) for name in ("quote", "send", "show", "list", "watch", "poke")),
     *(("keys",), ("keys", "new"), ("keys", "import"), ("keys", "show")),
 )
 
@@ -78,10 +78,11 @@ async def test_a_prompt_is_sent_and_its_answer_printed(devnet: Devnet, node: Nod
 async def test_a_refused_question_ends_with_exit_code_1_and_its_reason(
     devnet: Devnet, node: Node
 ) -> None:
-    command = ("intent", "send", "--payload", "{}", "--config", devnet.config)
-    code, out, _ = await vagus(*command)
-    assert code == 1
-    assert "prompt" in out
+    nobody_has = ("--model", "0x" + "11" * 32)
+    command = ("intent", "send", "--prompt", "x", *nobody_has, "--config", devnet.config)
+    code, out, err = await vagus(*command)
+    assert code == 1, err
+    assert "the pinned model 0x1111" in out
 
 
 async def test_a_quote_is_what_the_node_accepts(devnet: Devnet, node: Node, client: Client) -> None:

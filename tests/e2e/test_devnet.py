@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import os
 import signal
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +37,9 @@ async def test_a_devnet_serves_a_foreign_client_until_it_is_told_to_end(tmp_path
 
         code, out, err = await vagus("devnet", "up", "--json", "--folder", folder)
         assert (code, out) == (4, "")
-        assert f"is in use by process {net.process.pid}" in err
+        assert f"is in use by process {net.process.pid}: a devnet runs there" in err
+        assert f"`vagus devnet down --folder {folder}` ends it" in err
+        assert "`data`" not in err
 
         async with client_of(net.chains) as client, Node(net.config, tmp_path / "log") as node:
             await node.start()
@@ -68,6 +73,86 @@ async def test_a_devnet_that_is_killed_takes_its_chains_along(tmp_path: Path) ->
         pids = net.pids()
         net.process.kill()
         await until(lambda: asyncio.sleep(0, [alive(pid) for pid in pids]), lambda up: not any(up))
+
+
+def edited(config: Path) -> dict[str, Any]:
+    """Change what a person would, in a config that a devnet wrote; what is then in it."""
+    text = config.read_text()
+    assert text.count("max_tokens = 64") == 1
+    mine = text.replace("max_tokens = 64", "max_tokens = 32  # mine")
+    config.write_text(mine + '[agents."mood@1"]\n')
+    return tomllib.loads(config.read_text())
+
+
+async def test_a_second_devnet_keeps_the_config_but_for_what_leads_to_its_chains(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "net"
+    async with running_devnet(folder) as net:
+        before = edited(net.config)
+        text = net.config.read_text()
+    (folder / "data").mkdir()
+    (folder / "data" / "journal.sqlite").write_text("of chains that are gone")
+
+    async with running_devnet(folder) as net:
+        assert net.config == folder / "vagus.toml"
+        after = tomllib.loads(net.config.read_text())
+        assert sorted(os.listdir(folder)) == ["devnet", "keys", "lock", "vagus.toml"]
+        for table, chain in zip(after["chains"], net.chains, strict=True):
+            assert {key: table[key] for key in ("hub", "rpc", "ws")} == {
+                key: chain[key] for key in ("hub", "rpc", "ws")
+            }
+        for found in (before, after):
+            found["chains"] = [
+                {key: each[key] for key in each if key not in {"hub", "rpc", "ws"}}
+                for each in found["chains"]
+            ]
+        assert after == before
+        lines = zip(text.splitlines(), net.config.read_text().splitlines(), strict=True)
+        changed = {old.split(" ")[0] for old, new in lines if old != new}
+        assert changed <= {"rpc", "ws"}  # a hub is at the same address, being the first deployed
+
+
+UNFIT = (
+    ('rpc = "', '# rpc = "', "chains.0.rpc: Field required"),
+    ("[http]", "[http", "line 8"),
+    ('\nsigner = "0x', '\nsigner = "0xabcdef', "committee.members.0.signer"),
+)
+
+
+async def test_a_config_that_cannot_be_made_to_fit_is_put_aside_and_named(tmp_path: Path) -> None:
+    config = tmp_path / "net" / "vagus.toml"
+    async with running_devnet(config.parent):
+        pass
+    for number, (before, after, why) in enumerate(UNFIT, 1):
+        mine = config.read_text().replace(before, after)
+        config.write_text(mine)
+        aside = config.with_name(f"vagus.toml.{number}")
+        async with running_devnet(config.parent, stderr=tmp_path / "said") as net:
+            (line,) = [
+                each
+                for each in (tmp_path / "said").read_text().splitlines()
+                if each.startswith(f"{config} does not fit this devnet (")
+            ]
+            assert why in line
+            assert f"it is now {aside}" in line
+            assert aside.read_text() == mine
+            assert tomllib.loads(config.read_text())["chains"][0]["rpc"] == net.chains[0]["rpc"]
+
+
+async def test_what_a_devnet_writes_is_for_its_user_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "net"
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    before = os.umask(0)
+    try:
+        async with running_devnet(folder):
+            modes = {path: path.stat().st_mode & 0o777 for path in (folder, *folder.rglob("*"))}
+            assert len(modes) > 5
+            for path, mode in modes.items():
+                assert mode == (0o700 if path.is_dir() else 0o600), path
+    finally:
+        os.umask(before)
 
 
 async def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path: Path) -> None:
@@ -111,4 +196,5 @@ async def test_a_devnet_is_not_made_over_a_node_that_still_runs(tmp_path: Path) 
         code, out, err = await vagus("devnet", "up", "--json", "--folder", folder)
         assert (code, out) == (4, "")
         assert f"{folder / 'data'} is in use by process" in err
+        assert "a node of an earlier devnet still runs: end it first" in err
     assert (folder / "data" / "journal.sqlite").exists()

@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,14 +68,18 @@ class Answered:
     bad: dict[tuple[str, str], Asked]
 
 
+def hostile_questions() -> list[Question]:
+    questions = [Question(payload, dest=at % 2) for at, payload in enumerate(PAYLOADS.values())]
+    return questions + [Question(GOOD, terms=terms) for terms in TERMS.values()]
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def answered(
     devnet: Devnet, client: Client, stub: StubModel, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Answered]:
     """All questions asked at once, from chain to chain and within one."""
     config = devnet.variant("hostile", backends=stub.backends)
-    questions = [Question(payload, dest=at % 2) for at, payload in enumerate(PAYLOADS.values())]
-    questions += [Question(GOOD, terms=terms) for terms in TERMS.values()]
+    questions = hostile_questions()
     async with Node(config, tmp_path_factory.mktemp("hostile") / "log") as node:
         await node.start()
         good, *bad = await client.ask_all([Question(GOOD), *questions])
@@ -117,6 +122,19 @@ async def test_no_traceback_is_in_the_log_and_no_error_of_the_nodes_own(answered
     assert {line["level"] for line in answered.node.lines()} <= {"info", "warning"}
 
 
+async def test_asked_once_more_they_take_no_memory_to_speak_of(
+    answered: Answered, client: Client
+) -> None:
+    pid = answered.node.pid
+    Path(f"/proc/{pid}/clear_refs").write_text("5")  # lets VmHWM begin anew, see proc(5)
+    before = memory(pid, "VmRSS")
+    for asked in await client.ask_all(hostile_questions()):
+        await answered.node.reaches(asked.hex, "settled")
+    grown = memory(pid, "VmHWM") - before
+    print(f"{len(CASES)} hostile questions: {grown / 1e6:+.1f} MB")
+    assert grown <= 10_000_000
+
+
 async def test_evidence_is_found_by_a_known_hash_alone(answered: Answered) -> None:
     status, body = await answered.node.get("/v1/evidence/0x" + "11" * 32)
     assert status == 404
@@ -125,6 +143,12 @@ async def test_evidence_is_found_by_a_known_hash_alone(answered: Answered) -> No
         status, body = await answered.node.get(f"/v1/evidence/{path}")
         assert status in {400, 404}
         assert b"Traceback" not in body
+
+
+def memory(pid: int, name: str) -> int:
+    """Read a figure of a process: VmRSS, or VmHWM, its highest so far, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return 1024 * int(next(line.split()[1] for line in status if line.startswith(name)))
 
 
 async def evidence(node: Node, digest: str) -> bytes:

@@ -121,7 +121,7 @@ class Asker:
         chain, address = requester.chain, requester.account.address
         final, latest = [
             int(found, 16)
-            for found in await chain.batch(
+            for found in await chain.tagged(
                 [("eth_getTransactionCount", [address, tag]) for tag in ("finalized", "latest")]
             )
         ]

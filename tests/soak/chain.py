@@ -87,9 +87,21 @@ class Chain:
             answers = {each["id"]: each for each in orjson.loads(await response.read())}
         return [_result(answers[request["id"]]) for request in requests]
 
+    async def tagged(self, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
+        """Several answers about blocks named by tags, none of them null or an error.
+
+        While anvil replaces blocks it has none under a tag, for a moment.
+        """
+        for _ in range(100):
+            found = await self.batch(calls)
+            if not any(each is None or isinstance(each, RpcError) for each in found):
+                return found
+            await asyncio.sleep(0.1)
+        raise RuntimeError(f"anvil {self.number} has had no block under a tag for ten seconds")
+
     async def heads(self) -> tuple[int, int]:
         """The heights of the newest and of the newest final block."""
-        latest, final = await self.batch(
+        latest, final = await self.tagged(
             [("eth_getBlockByNumber", [tag, False]) for tag in ("latest", "finalized")]
         )
         self.now = int(latest["timestamp"], 16)

@@ -124,7 +124,7 @@ class Faults:
             case "websocket":
                 await world.ws[fault.chain].flap(fault.seconds)
             case "reorg":
-                await world.anvils[fault.chain].call("anvil_reorg", int(fault.detail), [])
+                await self._reorganise(fault)
             case "model dies":
                 await world.model.kill()
                 await asyncio.sleep(fault.seconds)
@@ -150,6 +150,19 @@ class Faults:
             case "terminate":
                 await self.end()
                 await self.start()
+
+    async def _reorganise(self, fault: Fault) -> None:
+        """Replace the newest blocks while none is made.
+
+        One that came in between would make it deeper by one: a final block would be replaced.
+        """
+        anvil = self.world.anvils[fault.chain]
+        await anvil.call("evm_setIntervalMining", 0)
+        before = ""
+        while before != (before := await anvil.call("eth_blockNumber")):
+            await asyncio.sleep(1.0)  # a full block takes so long at most
+        await anvil.call("anvil_reorg", int(fault.detail), [])
+        await anvil.call("evm_setIntervalMining", 1)
 
     async def _kill(self) -> None:
         await self.world.node.kill()

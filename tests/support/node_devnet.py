@@ -74,15 +74,16 @@ class Devnet:
 
 
 @contextlib.asynccontextmanager
-async def running_devnet(folder: Path) -> AsyncIterator[Devnet]:
+async def running_devnet(folder: Path, stderr: Path = Path(os.devnull)) -> AsyncIterator[Devnet]:
     """Start one as a person would; it is gone at the end."""
-    process = await asyncio.create_subprocess_exec(
-        *(VAGUS, "devnet", "up", "--json", "--folder", folder),
-        env=environment({}),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    with stderr.open("wb") as talk:
+        process = await asyncio.create_subprocess_exec(
+            *(VAGUS, "devnet", "up", "--json", "--folder", folder),
+            env=environment({}),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=talk,
+        )
     assert process.stdout is not None
     try:
         async with asyncio.timeout(START_SECONDS):

@@ -2,7 +2,9 @@
 
     Retry
      ├─ Unreachable   no answer: a broken connection, a timeout, HTTP 429 or 5xx
-     ├─ BadAnswer     an answer that says nothing about the chain: malformed, oversized, contradictory
+     │   └─ TooSlow   an answer that began and did not end in time
+     ├─ BadAnswer     an answer that says nothing about the chain: malformed, contradictory
+     │   └─ TooLong   longer than what is read of one
      └─ NoQuorum      too few endpoints agree: who failed and who disagreed
     Refuse
      └─ Rejected, AlreadyDone   the hub rejects the call (vagus.adapters.base)
@@ -13,7 +15,16 @@
 
 from vagus.protocol import Retry, VagusError
 
-__all__ = ["BadAnswer", "NoQuorum", "Unreachable", "WalletError", "printable"]
+__all__ = [
+    "BadAnswer",
+    "NoFileError",
+    "NoQuorum",
+    "TooLong",
+    "TooSlow",
+    "Unreachable",
+    "WalletError",
+    "printable",
+]
 
 _MAX_TEXT = 200
 
@@ -22,14 +33,22 @@ class Unreachable(Retry):
     """The node did not answer."""
 
 
+class TooSlow(Unreachable):
+    """The node's answer began and did not end in time: a shorter one may."""
+
+
 class BadAnswer(Retry):
     """The node answered something that cannot be believed."""
+
+
+class TooLong(BadAnswer):
+    """The node's answer is longer than what is read of one."""
 
 
 class NoQuorum(Retry):
     """Too few endpoints say the same; `reason` names who failed and who disagreed.
 
-    `silent` where none of them disagreed and none answered badly: too few answered at all.
+    `silent` where none of them disagreed and none answered badly: too few even began to.
     """
 
     def __init__(self, reason: str, after: float, *, silent: bool) -> None:
@@ -38,7 +57,16 @@ class NoQuorum(Retry):
 
 
 class WalletError(VagusError):
-    """A key or password file that cannot be used; the message says what to do."""
+    """A key or password file that cannot be used: what is wrong with it, and what to do."""
+
+    def __init__(self, fault: str, advice: str) -> None:
+        super().__init__(f"{fault}: {advice}")
+        self.fault = fault
+        self.advice = advice
+
+
+class NoFileError(WalletError):
+    """A key or password file that is not there."""
 
 
 def printable(text: str) -> str:

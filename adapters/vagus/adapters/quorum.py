@@ -17,7 +17,7 @@ from typing import Generic, Self, TypeVar
 
 import structlog
 
-from vagus.adapters.errors import NoQuorum, Unreachable
+from vagus.adapters.errors import NoQuorum, TooSlow, Unreachable
 from vagus.adapters.round import Ask, Node, Round
 from vagus.protocol import Halt, Retry
 
@@ -235,5 +235,9 @@ class Quorum(Generic[N]):
         return NoQuorum(
             f"{about}: {k} of {n} endpoints must agree{votes}{faults}",
             round_.pause(),
-            silent=alike and all(isinstance(error, Unreachable) for _, error in round_.faults),
+            silent=alike
+            and all(
+                isinstance(error, Unreachable) and not isinstance(error, TooSlow)
+                for _, error in round_.faults
+            ),
         )

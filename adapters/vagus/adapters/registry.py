@@ -5,6 +5,8 @@ Nothing is imported before it is asked for, and one that cannot be imported stop
 listed with its reason.
 """
 
+import contextlib
+import sys
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
@@ -60,8 +62,12 @@ def adapter_class(chain: str) -> type[ChainAdapter]:
 
 def _load(entry: EntryPoint) -> type[ChainAdapter]:
     try:
-        found = entry.load()
-    except Exception as error:  # noqa: BLE001 - a plugin's import may raise anything, and stops nobody else
+        # A plugin that prints does so on stderr: stdout is for answers.
+        with contextlib.redirect_stdout(sys.stderr):
+            found = entry.load()
+    except BaseException as error:
+        if type(error) is KeyboardInterrupt:  # Ctrl-C; of its subclasses none comes from a keyboard
+            raise
         fault = f"{type(error).__name__}: {error}"
     else:
         if isinstance(found, type) and issubclass(found, ChainAdapter):

@@ -128,7 +128,8 @@ class Round(Generic[N, T]):
             value = await self._ask(node)
         except Retry as error:
             node.failures += 1
-            self.faults.append((node, error))
+            # Its frames hold the answer, megabytes of it; of an error that is kept its words count.
+            self.faults.append((node, error.with_traceback(None)))
         except Exception as error:
             self._defect = error
             if self._over:

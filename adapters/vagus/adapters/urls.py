@@ -12,11 +12,12 @@ __all__ = ["HttpUrls", "WsUrls", "endpoint_name", "endpoint_names"]
 def endpoint_name(url: SecretStr) -> str:
     """Return what may be shown of an endpoint: an API key may stand in the rest of it."""
     parts = urlsplit(url.get_secret_value())
-    return f"{parts.scheme}://{parts.hostname}"
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
 
 
 def endpoint_names(urls: Sequence[SecretStr]) -> tuple[str, ...]:
-    """Return a name for each endpoint; those of one host are told apart by a number."""
+    """Return a name for each endpoint; those of one host and port are told apart by a number."""
     names = [endpoint_name(url) for url in urls]
     return tuple(
         f"{name}#{names[: at + 1].count(name)}" if names.count(name) > 1 else name

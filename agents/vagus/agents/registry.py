@@ -3,7 +3,9 @@
 The entry point is named as the agent is, or `name.v2` where one distribution has several majors.
 """
 
+import contextlib
 import inspect
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
@@ -63,20 +65,25 @@ def agent_class(name: str) -> type[Agent]:
                 fitting += [cls] if _id_of(cls) == name else []
     if not fitting and reasons:
         raise Refuse(reasons[0])
-    if len(fitting) != 1:
-        raise Refuse(f"agent {name} is installed {len(fitting)} times, it must be once")
+    if not fitting:
+        raise Refuse(f"agent {name} is not installed: `vagus agents list` shows what is")
+    if len(fitting) > 1:
+        raise Refuse(f"agent {name} is installed {len(fitting)} times: uninstall all but one")
     return fitting[0]
 
 
 class AgentRegistry:
     """The agents an operator serves; each is imported when it is first asked for.
 
-    configs: `name@major` to the agent's config table.
+    configs: `name@major` to the agent's config table. Raises Refuse for a name that is none.
     """
 
     def __init__(self, configs: Mapping[str, Mapping[str, object]]) -> None:
         self._configs = dict(configs)
-        self._names = {agent_id(name): name for name in self._configs}
+        try:
+            self._names = {agent_id(name): name for name in self._configs}
+        except ValueError as error:
+            raise Refuse(f"{error}: `vagus agents list` shows what is installed") from None
         self._agents: dict[str, Agent] = {}
 
     @property
@@ -101,12 +108,15 @@ class AgentRegistry:
     def _make(self, name: str) -> Agent:
         cls = agent_class(name)
         try:
-            return cls(cls.Config.model_validate(dict(self._configs[name])))
+            with contextlib.redirect_stdout(sys.stderr):
+                return cls(cls.Config.model_validate(dict(self._configs[name])))
         except ValidationError as error:
             fault = first_fault(error, "it")
             raise Refuse(f"the config of agent {name} is wrong: {fault}") from None
-        except Exception as error:
+        except BaseException as error:
             # A plugin's own constructor: what it raises must not stop the intents of others.
+            if type(error) is KeyboardInterrupt:
+                raise
             raise Refuse(f"agent {name} can't be made: {type(error).__name__}") from error
 
 

@@ -7,6 +7,7 @@ a bound. Size and time are held while reading. No call is repeated here.
 import asyncio
 import contextlib
 import email.utils
+import sys
 import time
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
@@ -17,11 +18,14 @@ import aiohttp
 
 from vagus.compute import wire
 from vagus.compute.base import Answer, Completion, Delta, Times
+from vagus.compute.connector import BoundedConnector
 from vagus.protocol import Refuse, Retry
 
 __all__ = ["ChatClient", "Endpoint"]
 
 MAX_ERROR = 64 << 10
+# Bytes that a connection holds before it stops to be read, half of what it then has.
+BUFFER = 8 << 10
 MAX_WAIT = 3600.0
 # The rest of 4xx and 3xx says no to this request; these say not now.
 PASSING = frozenset({408, 409, 425, 429})
@@ -31,7 +35,8 @@ PASSING = frozenset({408, 409, 425, 429})
 class Endpoint:
     """Where a server is and how long to bear with it; seconds and bytes.
 
-    read_timeout is the longest silence within a stream, timeout covers a whole call.
+    read_timeout is the longest silence within a stream, timeout covers a whole call. max_response
+    bounds what a request's own bound leaves open.
     """
 
     base_url: str
@@ -39,7 +44,7 @@ class Endpoint:
     connect_timeout: float = 5.0
     read_timeout: float = 60.0
     timeout: float = 120.0
-    max_response: int = 4 << 20
+    max_response: int = 2 << 20
     max_in_flight: int = 64
 
 
@@ -60,11 +65,12 @@ class ChatClient:
             headers=headers,
             # The semaphore bounds and measures the wait for a connection, so the pool need not.
             # Servers hang up after 5 s of silence (uvicorn, llama.cpp): never reuse near that.
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=3),
+            connector=BoundedConnector(limit=0, keepalive_timeout=3),
             cookie_jar=aiohttp.DummyCookieJar(),
             # Reading is timed by the call: an answer that is not streamed is silent until it is done.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._endpoint.connect_timeout),
             auto_decompress=False,
+            read_bufsize=BUFFER,
         )
         return self
 
@@ -86,9 +92,9 @@ class ChatClient:
 
     async def complete(self, request: Completion, served_as: str, *, timeout: float) -> Answer:
         """Run a completion; raises Retry or Refuse as a backend does."""
-        call = _Call(timeout, self._endpoint)
+        body = wire.encode_request(request, served_as)
+        call = _Call(timeout, self._endpoint, wire.longest_answer(request, len(body)))
         async with self._slots_within(call):
-            body = wire.encode_request(request, served_as)
             data = await self._whole("POST", "chat/completions", body, call)
         return wire.decode_answer(data, request, call.times())
 
@@ -96,10 +102,10 @@ class ChatClient:
         self, request: Completion, served_as: str, *, timeout: float
     ) -> AsyncGenerator[Delta | Answer, None]:
         """Yield the pieces of a completion, and last the whole; raises as `complete`."""
-        call = _Call(timeout, self._endpoint)
+        body = wire.encode_request(request, served_as, stream=True)
+        call = _Call(timeout, self._endpoint, wire.longest_answer(request, len(body)))
         answer = wire.StreamedAnswer(request)
         async with self._slots_within(call):
-            body = wire.encode_request(request, served_as, stream=True)
             response = await self._open("POST", "chat/completions", body, call, stream=True)
             try:
                 silence = self._endpoint.read_timeout
@@ -178,12 +184,11 @@ class ChatClient:
 class _Call:
     """One call's clock and bounds."""
 
-    def __init__(self, timeout: float, endpoint: Endpoint) -> None:
+    def __init__(self, timeout: float, endpoint: Endpoint, most: int = sys.maxsize) -> None:
         self._now = asyncio.get_running_loop().time
         self._asked = self._started = self._now()
         self._first: float | None = None
-        self._room = endpoint.max_response
-        self._most = endpoint.max_response
+        self._room = self._most = min(most, endpoint.max_response)
         self.deadline = self._asked + min(timeout, endpoint.timeout)
 
     def start(self) -> None:

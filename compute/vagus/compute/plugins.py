@@ -1,9 +1,11 @@
 """Plugins by entry point: found without importing, imported when first needed, never trusted to.
 
 A plugin that can't be found, imported or used is a Refuse with the reason, for whoever asked for
-it; it stops nobody else.
+it; it stops nobody else. What it prints while it is imported goes to stderr: stdout is for answers.
 """
 
+import contextlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -35,8 +37,11 @@ def found(group: str) -> tuple[EntryPoint, ...]:
 def load(entry: EntryPoint, kind: type[T]) -> type[T]:
     """Import one entry point, which must be a subclass of `kind`. Raises Refuse."""
     try:
-        loaded = entry.load()
-    except (Exception, SystemExit) as error:
+        with contextlib.redirect_stdout(sys.stderr):
+            loaded = entry.load()
+    except BaseException as error:
+        if type(error) is KeyboardInterrupt:  # Ctrl-C; of its subclasses none comes from a keyboard
+            raise
         why = f"{type(error).__name__}: {error}"
         raise Refuse(
             f"plugin {entry.name} ({entry.value}) can't be loaded: {one_line(why)}"

@@ -13,11 +13,25 @@ from vagus.compute.bounds import one_line, prompt_tokens_bound
 from vagus.compute.price import Usage
 from vagus.protocol import Retry
 
-__all__ = ["StreamedAnswer", "decode_answer", "decode_names", "encode_request", "error_text"]
+__all__ = [
+    "StreamedAnswer",
+    "decode_answer",
+    "decode_names",
+    "encode_request",
+    "error_text",
+    "longest_answer",
+]
 
 T = TypeVar("T")
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 31)]
 Name = Annotated[str, msgspec.Meta(max_length=256)]
+
+# Bytes of an answer beside its tokens; of a token as a stream has it, some 300 with what servers add;
+# of a token with its probability, some 100.
+_FRAME = 64 << 10
+_TOKEN = 1024
+_SCORED = 256
+_NOTHING = msgspec.Raw(b"null")
 
 
 class _Alternative(msgspec.Struct):
@@ -43,7 +57,7 @@ class _Message(msgspec.Struct):
 class _Choice(msgspec.Struct):
     message: _Message
     finish_reason: Name
-    logprobs: _Logprobs | None = None
+    logprobs: msgspec.Raw = _NOTHING
 
 
 class _Usage(msgspec.Struct):
@@ -60,7 +74,7 @@ class _Body(msgspec.Struct):
 class _Piece(msgspec.Struct):
     delta: _Message
     finish_reason: Name | None = None
-    logprobs: _Logprobs | None = None
+    logprobs: msgspec.Raw = _NOTHING
 
 
 class _Event(msgspec.Struct):
@@ -85,6 +99,7 @@ class _ErrorBody(msgspec.Struct):
     error: _Error | str = ""
 
 
+_logprobs: msgspec.json.Decoder[_Logprobs | None] = msgspec.json.Decoder(_Logprobs | None)
 _body = msgspec.json.Decoder(_Body)
 _event = msgspec.json.Decoder(_Event)
 _listing = msgspec.json.Decoder(_Listing)
@@ -113,6 +128,15 @@ def encode_request(request: Completion, served_as: str, *, stream: bool = False)
         body["stream"] = True
         body["stream_options"] = {"include_usage": True}
     return _encode(body)
+
+
+def longest_answer(request: Completion, sent: int) -> int:
+    """Return the most bytes that an answer can need, where the request's body has `sent`.
+
+    An event for each token; some servers repeat what they were sent.
+    """
+    scored = 0 if request.logprobs is None else (1 + request.logprobs) * _SCORED
+    return _FRAME + sent + request.max_tokens * (_TOKEN + scored)
 
 
 def decode_answer(data: bytes, request: Completion, times: Times) -> Answer:
@@ -198,8 +222,12 @@ class StreamedAnswer:
         return Delta(text, tokens)
 
 
-def _tokens(logprobs: _Logprobs | None, request: Completion) -> tuple[Token, ...]:
-    if logprobs is None or logprobs.content is None or request.logprobs is None:
+def _tokens(raw: msgspec.Raw, request: Completion) -> tuple[Token, ...]:
+    # What was not asked for is not even decoded: probabilities take many times their bytes.
+    if request.logprobs is None:
+        return ()
+    logprobs = _decode(_logprobs, raw)
+    if logprobs is None or logprobs.content is None:
         return ()
     most = request.logprobs
     return tuple(

@@ -22,9 +22,9 @@ async def first_heads(adapter: ChainAdapter) -> Heads:
         async with asyncio.timeout(ANSWER_SECONDS):
             return await adapter.next_heads(None)
     except TimeoutError:
-        raise VagusError(
-            f"{adapter.chain} does not answer: check rpc under [[chains]], and that it is up"
-        ) from None
+        faults = [f"{each.name}: {each.fault}" for each in await adapter.endpoints() if each.fault]
+        what = f"{adapter.chain} does not answer ({'; '.join(faults) or 'too slow'})"
+        raise VagusError(f"{what}: check rpc under [[chains]], and that it is up") from None
 
 
 async def send(adapter: ChainAdapter, call: Call) -> str:

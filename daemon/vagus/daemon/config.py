@@ -2,14 +2,15 @@
 
 Chains and backends are tables of their plugins' own config models: the `id` of a chain (its CAIP-2
 namespace) and the `kind` of a backend pick the plugin. Relative paths start at the file's folder.
-Secrets are never in the file: it names keystores and the files that hold their passwords.
+Secrets are never in the file: it names keystores and the files that hold their passwords. A path that
+names one of systemd's credentials stays as it is written, until what it names is opened.
 """
 
 from __future__ import annotations
 
 import difflib
-import os
 import re
+import stat
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, get_args
@@ -23,17 +24,20 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from vagus.adapters.evm.keystore import load_keystore, read_password
 from vagus.adapters.registry import adapter_class
 from vagus.agents import AgentRegistry, Policy, agent_class
 from vagus.compute.plugins import found
 from vagus.compute.registry import backend_class
+from vagus.daemon.credentials import is_credential, located
 from vagus.daemon.fetch import model_path
 from vagus.daemon.roster import Roster
-from vagus.protocol import Refuse, VagusError, caip2
+from vagus.protocol import Refuse, VagusError, agent_id, caip2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from coincurve import PrivateKey
     from pydantic_settings import PydanticBaseSettingsSource
 
     from vagus.adapters.base import ChainAdapter
@@ -43,9 +47,11 @@ __all__ = [
     "ConfigError",
     "HttpConfig",
     "LogConfig",
+    "NoConfigError",
     "Settings",
     "SignerConfig",
     "adapter_of",
+    "backend_of",
     "backends_of",
     "load",
 ]
@@ -55,18 +61,28 @@ T = TypeVar("T")
 log = structlog.get_logger("vagus.config")
 
 _BRANCH = re.compile(r"[\[\]]|^constrained-|^(str|int|float|bool)$")
-_CREDENTIALS = "${CREDENTIALS_DIRECTORY}/"
 _PATHS = {"keystore", "password_file", "api_key_file", "model_path", "tokens_file"}
+_KEYS = {"keystore", "password_file"}
 
 
 class ConfigError(VagusError):
     """The config cannot be used; `lines` say where and what to do, one line a fault."""
 
     exit_code = 2
+    advice = "mend it; docs/config.md has every key"
 
     def __init__(self, lines: list[str]) -> None:
         super().__init__("\n".join(lines))
         self.lines = lines
+
+
+class NoConfigError(ConfigError):
+    """There is no config at a path that can be read."""
+
+    def __init__(self, fault: str, advice: str) -> None:
+        super().__init__([f"{fault}: {advice}"])
+        self.fault = fault
+        self.advice = advice
 
 
 class _Section(BaseModel):
@@ -98,6 +114,10 @@ class SignerConfig(_Section):
     keystore: Path
     password_file: Path
 
+    def open(self) -> PrivateKey:
+        """Return the key. Raises WalletError, CredentialError."""
+        return load_keystore(located(self.keystore), read_password(located(self.password_file)))
+
 
 class Settings(BaseSettings):
     """vagus.toml as it is written; `adapters` and `backend_list` read the plugins' tables."""
@@ -120,7 +140,10 @@ class Settings(BaseSettings):
     file: ClassVar[str] = "vagus.toml"
 
     def adapters(self) -> list[ChainAdapter]:
-        """Return an adapter for each chain, not entered yet. Raises ConfigError."""
+        """Return an adapter for each chain, not entered yet.
+
+        That opens the accounts' keys: raises ConfigError, WalletError, CredentialError.
+        """
         ids = [str(table.get("id")) for table in self.chains]
         if twice := sorted({each for each in ids if ids.count(each) > 1}):
             raise ConfigError([f"{self.file}: chains: {', '.join(twice)} is there more than once"])
@@ -129,7 +152,7 @@ class Settings(BaseSettings):
         ]
 
     def adapter(self, chain: str) -> ChainAdapter:
-        """Return a new adapter of one of the chains, not entered yet. Raises ConfigError."""
+        """Return a new adapter of one of the chains, not entered yet; raises as `adapters` does."""
         at, table = next(each for each in enumerate(self.chains) if each[1].get("id") == chain)
         return adapter_of(table, f"{self.file}: chains.{at}")
 
@@ -142,6 +165,10 @@ class Settings(BaseSettings):
         known = {entry.name.split(".")[0] for entry in found("vagus.agents")}
         for name, table in self.agents.items():
             where = f'{self.file}: agents."{name}"'
+            try:
+                agent_id(name)
+            except ValueError as error:
+                raise ConfigError([f"{where}: {error}"]) from None
             if name.split("@")[0] not in known:
                 raise ConfigError([f"{where}: not installed; there are {', '.join(sorted(known))}"])
             try:
@@ -160,16 +187,23 @@ class Settings(BaseSettings):
         keys = {"keystore": keystore, "password_file": password_file}
         return self.model_copy(update={"chains": tuple({**each, **keys} for each in self.chains)})
 
+    def reading(self) -> Settings:
+        """Return the same settings without accounts: adapters that read, and open no key."""
+        chains = tuple(
+            {key: value for key, value in each.items() if key not in _KEYS} for each in self.chains
+        )
+        return self.model_copy(update={"chains": chains})
+
     def backend_list(self) -> list[Backend]:
         """Return each backend, not entered yet; fetches the default model where it is missing.
 
-        Raises ConfigError and FetchError.
+        Raises ConfigError, CredentialError and FetchError.
         """
         return backends_of(self.backends, f"{self.file}: ")
 
 
 def adapter_of(table: dict[str, Any], where: str) -> ChainAdapter:
-    """Return the adapter of a `[[chains]]` table; `where` is its place. Raises ConfigError."""
+    """Return the adapter of a `[[chains]]` table; `where` is its place. Raises as `adapters` does."""
     return _plugin(where, _adapter, table)
 
 
@@ -181,7 +215,12 @@ def backends_of(tables: Sequence[dict[str, Any]], where: str = "") -> list[Backe
         else table
         for table in tables
     ]
-    return [_plugin(f"{where}backends.{at}", _backend, table) for at, table in enumerate(whole)]
+    return [backend_of(table, f"{where}backends.{at}") for at, table in enumerate(whole)]
+
+
+def backend_of(table: dict[str, Any], where: str) -> Backend:
+    """Return the backend of a `[[backends]]` table. Raises ConfigError, CredentialError."""
+    return _plugin(where, _backend, table)
 
 
 def load(path: Path) -> Settings:
@@ -201,10 +240,7 @@ def load(path: Path) -> Settings:
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             return env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
 
-    if path.is_dir():
-        raise ConfigError([f"{path} is a folder: name the file in it, {path / 'vagus.toml'}"])
-    if not path.is_file():
-        raise ConfigError([f"{path}: no such file; `vagus init` writes one"])
+    _readable(path)
     try:
         settings = FromFile()  # type: ignore[call-arg]  # the sources fill it
     except tomllib.TOMLDecodeError as error:
@@ -227,6 +263,24 @@ def load(path: Path) -> Settings:
     )
 
 
+def _readable(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):
+            path.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError):
+        advice = "`vagus init` writes one, and --config names one that is elsewhere"
+        raise NoConfigError(f"{path}: no such file", advice) from None
+    except OSError as error:
+        fault = f"{path} cannot be read ({error.strerror})"
+        advice = "run as the user whose node it is, or name another by --config"
+        raise NoConfigError(fault, advice) from None
+    if stat.S_ISDIR(mode):
+        raise NoConfigError(f"{path} is a folder", f"name the file in it, {path / 'vagus.toml'}")
+    if not stat.S_ISREG(mode):
+        raise NoConfigError(f"{path} is no regular file", "name the node's vagus.toml")
+
+
 def _anchor(table: dict[str, Any], base: Path) -> dict[str, Any]:
     return {
         key: _path(str(value), base) if key in _PATHS and value is not None else value
@@ -235,18 +289,8 @@ def _anchor(table: dict[str, Any], base: Path) -> dict[str, Any]:
 
 
 def _path(text: str, base: Path) -> Path:
-    """Return a path of the config: from its folder, from home, or from systemd's credentials."""
-    if not text.startswith(_CREDENTIALS):
-        return base / Path(text).expanduser()
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    if not folder:
-        raise ConfigError(
-            [
-                f"{text}: CREDENTIALS_DIRECTORY is not set; systemd sets it for the unit, and by "
-                "hand it is the folder that the credentials are loaded from"
-            ]
-        )
-    return Path(folder) / text.removeprefix(_CREDENTIALS)
+    """Return a path of the config: from its folder, from home, or as it is, a credential's."""
+    return Path(text) if is_credential(text) else base / Path(text).expanduser()
 
 
 def _adapter(table: dict[str, Any]) -> tuple[type[ChainAdapter], type[BaseModel]]:
@@ -269,8 +313,9 @@ def _plugin(
         make, model = find(table)
     except (VagusError, ValueError) as error:
         raise ConfigError([f"{where}: {error}"]) from error
+    opened = {key: located(value) if key in _PATHS else value for key, value in table.items()}
     try:
-        return make(model.model_validate(table))
+        return make(model.model_validate(opened))
     except ValidationError as error:
         raise ConfigError(_lines(error, model, where)) from error
 

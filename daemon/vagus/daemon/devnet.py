@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
-import socket
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,12 @@ from vagus.adapters.evm.deploy import deploy_hub
 from vagus.adapters.evm.devnet import DEV_KEYS, Anvil
 from vagus.adapters.evm.keystore import create_keystore, read_password
 from vagus.adapters.evm.wallet import Wallet
+from vagus.daemon.choices import ChainChoice
 from vagus.daemon.config import ConfigError
+from vagus.daemon.devnet_config import renew_config
 from vagus.daemon.fetch import anvil_path
-from vagus.daemon.folder import DEVNET_SCRYPT_N, ChainChoice, make_keys, sole_roster, write_config
+from vagus.daemon.folder import DEVNET_SCRYPT_N, check_folder, make_keys, sole_roster
+from vagus.daemon.http_client import node_url
 from vagus.daemon.journal.lock import data_folder
 from vagus.daemon.worlds import WORLDS, World
 
@@ -74,20 +77,22 @@ class Devnet:
 async def devnet(
     folder: Path, say: Callable[[str], None], worlds: Sequence[str] = ()
 ) -> AsyncIterator[Devnet]:
-    """Start two chains with hubs and write a node's config for them; all of it ends with the block.
+    """Start two chains with hubs, and have a node's config lead to them; they end with the block.
 
     `worlds` are the kinds of other chains that are started beside them, by their namespaces.
 
-    The folder is a devnet's own: what an earlier one left in it, its config and journal, is removed,
-    since chains and hubs are new each time. Raises ConfigError for a folder with anything else in
-    it, DataInUseError where a devnet, or a node of an earlier one, runs in it.
+    The folder is a devnet's own, closed to all but its user. Of an earlier devnet's, the keys and
+    the config stay (`renew_config`); the journal is removed, since its chains and hubs are gone.
+    Raises ConfigError for a folder with anything else in it, DataInUseError where a devnet, or a
+    node of an earlier one, runs in it.
     """
     async with AsyncExitStack() as stack:
         _check(folder)
-        stack.enter_context(data_folder(folder))
-        (folder / _MARKER).touch()
-        with data_folder(folder / "data"):  # a node that an earlier devnet had may still run
-            (folder / "vagus.toml").unlink(missing_ok=True)
+        running = f"`vagus devnet down --folder {folder}` ends it, --folder takes another place"
+        stack.enter_context(data_folder(folder, f"a devnet runs there: {running}"))
+        _mark(folder)
+        # A node that an earlier devnet had may still run.
+        with data_folder(folder / "data", "a node of an earlier devnet still runs: end it first"):
             shutil.rmtree(folder / "data")
         keys = make_keys(folder, "devnet")
         _make_user(folder)
@@ -109,16 +114,30 @@ async def devnet(
             chains.append(DevChain(anvil, f"eip155:{chain_id}", hub.account, DEV_KEYS[1]))
         others = [await stack.enter_async_context(WORLDS[kind](parameters, say)) for kind in worlds]
         choices = [ChainChoice(c.caip2, c.hub, (c.anvil.rpc,), c.anvil.ws) for c in chains]
-        port = _free_port()
-        config = write_config(keys, "devnet", choices, port)
+        settings = renew_config(keys, choices, say)
+        if (settings.data / "journal.sqlite").exists():
+            say(f"{settings.data} has a journal of chains that are gone: remove it before you run")
         account = keys.account.rjust(32, b"\0")
-        http = f"http://127.0.0.1:{port}"
-        yield Devnet(tuple(chains), config.resolve(), http, account, tuple(others))
+        path = (folder / "vagus.toml").resolve()
+        yield Devnet(tuple(chains), path, node_url(settings), account, tuple(others))
 
 
 def _check(folder: Path) -> None:
-    if folder.exists() and any(folder.iterdir()) and not (folder / _MARKER).exists():
+    check_folder(folder)
+    if not folder.exists():
+        return
+    if any(folder.iterdir()) and not (folder / _MARKER).exists():
         raise ConfigError([f"{folder} has other things in it: a devnet wants a folder of its own"])
+    if (owner := folder.stat().st_uid) != os.geteuid():
+        raise ConfigError(
+            [f"{folder} belongs to user {owner}: a devnet wants a folder of its own, by --folder"]
+        )
+
+
+def _mark(folder: Path) -> None:
+    """Make a folder a devnet's, and close it: keys are in it."""
+    folder.chmod(0o700)
+    (folder / _MARKER).touch(0o600)
 
 
 def _make_user(folder: Path) -> None:
@@ -131,10 +150,3 @@ def _make_user(folder: Path) -> None:
 
 def _key(text: str) -> PrivateKey:
     return PrivateKey(bytes.fromhex(text.removeprefix("0x")))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

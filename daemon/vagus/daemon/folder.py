@@ -9,12 +9,12 @@ data/               the journal, made by `vagus run`
 
 from __future__ import annotations
 
-import json
+import os
 import secrets
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vagus.adapters.evm.keystore import (
     SCRYPT_N,
@@ -23,18 +23,21 @@ from vagus.adapters.evm.keystore import (
     read_password,
     write_secret,
 )
-from vagus.daemon.config import ConfigError, adapter_of, load
-from vagus.daemon.profiles import LEAST_ENDPOINTS, PROFILES
+from vagus.daemon.choices import quoted
+from vagus.daemon.config import ConfigError, load
+from vagus.daemon.profiles import PROFILES, Made, refusals
 from vagus.daemon.roster import Member, Roster
 from vagus.protocol import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vagus.daemon.choices import ChainChoice
+
 __all__ = [
     "DEVNET_SCRYPT_N",
-    "ChainChoice",
     "NodeFolder",
+    "check_folder",
     "make_keys",
     "sole_roster",
     "write_config",
@@ -45,78 +48,26 @@ DEVNET_SCRYPT_N = 1 << 12
 
 
 @dataclass(frozen=True)
-class ChainChoice:
-    """A chain as `vagus init` asks for it: CAIP-2, the hub's CAIP-10, and the endpoints."""
-
-    id: str
-    hub: str
-    rpc: tuple[str, ...]
-    ws: str | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> ChainChoice:
-        """Read `id=…,hub=…,rpc=…[,rpc=…][,ws=…]`. Raises ConfigError, which shows no endpoint."""
-        parts: dict[str, list[str]] = {}
-        for part in text.split(","):
-            key, _, value = part.partition("=")
-            parts.setdefault(key.strip(), []).append(value.strip())
-        unknown = sorted(parts.keys() - {"id", "hub", "rpc", "ws"})
-        missing = sorted({"id", "hub", "rpc"} - parts.keys())
-        twice = sorted(key for key in parts.keys() - {"rpc"} if len(parts[key]) > 1)
-        for word, keys in (("unknown", unknown), ("missing", missing), ("more than once", twice)):
-            if keys:
-                wanted = "give id=…,hub=…,rpc=…[,rpc=…][,ws=…]"
-                shown = ", ".join(key if key.isidentifier() else "a part without =" for key in keys)
-                raise ConfigError([f"--chain: {word}: {shown}; {wanted}"])
-        return cls(parts["id"][0], parts["hub"][0], tuple(parts["rpc"]), parts.get("ws", [None])[0])
-
-    def check(self, profile: str) -> None:
-        """Raise ConfigError for what the chain's adapter, or the profile, would refuse."""
-        where = f"chain {self.id}"
-        adapter = adapter_of(self._table(), where)
-        least, (_, given) = LEAST_ENDPOINTS[profile], adapter.quorum
-        if given < least:
-            raise ConfigError(
-                [
-                    f"{where}: profile {profile} wants {least} endpoints, of different operators: "
-                    f"give rpc={'…,rpc='.join([''] * least)}… and not {given}"
-                ]
-            )
-
-    def _table(self) -> dict[str, Any]:
-        table: dict[str, Any] = {"id": self.id, "hub": self.hub}
-        table["rpc"] = self.rpc[0] if len(self.rpc) == 1 else list(self.rpc)
-        return table | ({"ws": self.ws} if self.ws else {})
-
-    def toml(self, profile: str) -> str:
-        """Return the chain's table, as it is written to vagus.toml."""
-        if len(self.rpc) == 1:
-            rpc = f"rpc = {_quoted(self.rpc[0])}\n"
-        else:
-            agreeing = len(self.rpc) // 2 + 1
-            lines = "".join(f"  {_quoted(each)},\n" for each in self.rpc)
-            rpc = f"rpc = [\n{lines}]\n"
-            rpc += (
-                f"quorum = {agreeing}             # so many must agree before anything is signed\n"
-            )
-        wake = f"ws = {_quoted(self.ws)}   # only wakes the reader\n" if self.ws else ""
-        finality = _FINALITY_MAINNET if profile == "mainnet" else _FINALITY
-        return f"""
-[[chains]]
-id = {_quoted(self.id)}
-hub = {_quoted(self.hub)}
-{rpc}{wake}{finality}keystore = "keys/account.json"
-password_file = "keys/password"
-"""
-
-
-@dataclass(frozen=True)
 class NodeFolder:
     """A folder with keys: `signer` and `account` are 20-byte addresses."""
 
     path: Path
     signer: bytes
     account: bytes
+
+
+def check_folder(folder: Path) -> None:
+    """Raise ConfigError for a folder that no node can be made in; makes nothing."""
+    for wanted in (folder, folder / "keys"):
+        whole = wanted.absolute()
+        there = next(each for each in (whole, *whole.parents) if os.path.lexists(each))
+        if not there.is_dir():
+            what = "a link to nothing" if there.is_symlink() else "a file"
+            todo = "name another folder, or move that out of the way"
+            raise ConfigError([f"{there} is {what}, and a node wants a folder there: {todo}"])
+        if not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+            todo = f"name another folder, or let user {os.geteuid()} have it"
+            raise ConfigError([f"{there} cannot be written: {todo}"])
 
 
 def make_keys(folder: Path, profile: str) -> NodeFolder:
@@ -153,7 +104,10 @@ def write_config(
     port: int,
     data: str = "data",
 ) -> Path:
-    """Write vagus.toml for a committee of one; ConfigError where there is one already."""
+    """Write vagus.toml for a committee of one.
+
+    Raises ConfigError where there is one already, and for what a node of the profile would refuse.
+    """
     path = folder.path / "vagus.toml"
     if path.exists():
         raise ConfigError([f"{path} exists: edit it, or remove it to begin again"])
@@ -163,24 +117,31 @@ def write_config(
         textwrap.wrap(PROFILES[profile], 98, initial_indent="# ", subsequent_indent="# ")
     )
     head = {"profile": profile, "means": means, "password": _PASSWORD[profile]}
-    text = _HEAD.format(**head, port=port, data=_quoted(data), signer=member.signer)
+    text = _HEAD.format(**head, port=port, data=quoted(data), signer=member.signer)
     for chain, address in member.addresses.items():
-        text += f'addresses.{_quoted(chain)} = "{address}"\n'
+        text += f'addresses.{quoted(chain)} = "{address}"\n'
     text += _ALLOWANCE
     for chain, amount in roster.gas_allowance.items():
-        text += f'{_quoted(chain)} = "{amount}"\n'
+        text += f'{quoted(chain)} = "{amount}"\n'
     text += "".join(chain.toml(profile) for chain in chains)
     text += _TAIL
     # What the node would refuse is never left behind under the name that it reads.
-    draft = path.with_name("vagus.toml.draft")
-    draft.write_text(text)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        load(draft).adapters()
+        draft.touch(0o600, exist_ok=False)  # an endpoint's URL may hold an API key
+        draft.write_text(text)
+        settings = load(draft)
+        refused = refusals(Made(settings, settings.adapters(), folder.signer))
+        if refused:
+            raise ConfigError([f"{draft}: profile {profile}: {words}" for _, words in refused])
+        draft.rename(path)
     except ConfigError as error:
-        draft.unlink()
         raise ConfigError([line.replace(draft.name, path.name) for line in error.lines]) from None
-    draft.chmod(0o600)  # an endpoint's URL may hold an API key
-    draft.rename(path)
+    except OSError as error:
+        fault = f"{path} cannot be written ({error.strerror})"
+        raise ConfigError([f"{fault}: make room or mend the disk; the keys stay"]) from None
+    finally:
+        draft.unlink(missing_ok=True)
     return path
 
 
@@ -222,15 +183,6 @@ _ALLOWANCE = """
 """
 
 
-def _quoted(text: str) -> str:
-    """Return a TOML basic string: JSON's escapes are among TOML's."""
-    return json.dumps(text)
-
-
-_FINALITY = 'finality = "finalized"   # or "safe", or a number of confirmations\n'
-_FINALITY_MAINNET = """\
-finality = "finalized"   # less is refused, unless finality_reason says why it is enough here
-"""
 _MOVE = """\
 # Whoever copies this folder has keystore and password: move the password elsewhere (SECURITY.md).
 """

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from vagus.adapters.evm.keystore import load_keystore, read_password
 from vagus.daemon.api import Api, serve
 from vagus.daemon.carriers import Carriers
 from vagus.daemon.chains import serve_chain
@@ -87,8 +86,7 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> _Node:
         if settings.http.tokens_file is not None:
             read_tokens(settings.http.tokens_file)  # one that others can read is refused at once
         folder = stack.enter_context(data_folder(settings.data))
-        password = read_password(settings.signer.password_file)
-        committee = SoleSigner(load_keystore(settings.signer.keystore, password))
+        committee = SoleSigner(settings.signer.open())
         if refused := refusals(Made(settings, adapters, committee.address)):
             where = f"{settings.file}: profile {settings.profile}"
             raise ConfigError([f"{where}: {words}" for _, words in refused])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import structlog
 
-from vagus.adapters.base import CallbackState, Delivery, IntentState, Rejected
+from vagus.adapters.base import CallbackState, Delivery, IntentState, Rejected, TxStage
 from vagus.daemon.execute import Outcome, label, refused
 from vagus.daemon.failpoints import failpoint
 from vagus.daemon.journal.base import DamagedError
@@ -248,6 +248,7 @@ class Pipeline:
         if delivery := await dest.delivery(record.id):
             await self._confirm(record, dest, delivery)
         else:
+            _require_no_success(record, dest)
             await self._deliver(record)
 
     async def _confirm(self, record: IntentRecord, dest: ChainAdapter, delivery: Delivery) -> None:
@@ -328,6 +329,7 @@ class Pipeline:
         elif state == IntentState.REFUNDED:
             await self._close(record, state)
         else:
+            _require_no_success(record, origin)
             await self._confirmed(record)
 
     async def _close(self, record: IntentRecord, state: IntentState) -> None:
@@ -377,6 +379,16 @@ def _attestation(record: IntentRecord) -> Attestation:
     if record.attestation is None:
         raise RuntimeError(f"intent 0x{record.id.hex()} is {record.stage.name} without an outcome")
     return record.attestation
+
+
+def _require_no_success(record: IntentRecord, adapter: ChainAdapter) -> None:
+    """Raise Retry where the intent's transaction was seen final and its hub does not show it.
+
+    Its block was replaced meanwhile: the same transaction is followed, and sent, again. Another one
+    would leave its nonce unused, and all behind it waiting.
+    """
+    if record.tx is not None and record.tx.stage == TxStage.FINAL:
+        raise Retry(f"{record.tx.tx_id} was final on {adapter.chain}, and its hub does not show it")
 
 
 def _log(record: IntentRecord) -> structlog.typing.FilteringBoundLogger:

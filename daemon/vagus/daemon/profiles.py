@@ -10,6 +10,7 @@ state shows is refused once its chain has answered, before anything is signed fo
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import stat
@@ -23,6 +24,7 @@ from coincurve import PrivateKey
 
 from vagus.adapters.evm.devnet import DEV_KEYS
 from vagus.adapters.evm.keystore import SCRYPT_N
+from vagus.daemon.credentials import CredentialError, located
 from vagus.protocol import VagusError, address_of
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ __all__ = [
     "look",
     "open_folder",
     "refusals",
+    "shared_hosts",
 ]
 
 PROFILES = {
@@ -70,19 +73,22 @@ class Made:
     adapters: Sequence[ChainAdapter]
     signer: bytes
 
-    def keystores(self) -> Iterator[tuple[str, Path]]:
-        """Yield each key file once, with the place in the config that names it first."""
+    def keystores(self) -> list[tuple[str, Path]]:
+        """Return each key file once, with the place in the config that names it first.
+
+        Without those that systemd alone hands over, where it has not.
+        """
         named = [("signer", self.settings.signer.keystore)]
         named += [
             (f"chains.{at}", table["keystore"])
             for at, table in enumerate(self.settings.chains)
             if table.get("keystore")
         ]
-        seen: set[Path] = set()
+        found: dict[Path, str] = {}
         for where, path in named:
-            if path not in seen:
-                seen.add(path)
-                yield where, path
+            with contextlib.suppress(CredentialError):
+                found.setdefault(located(path), where)
+        return [(where, path) for path, where in found.items()]
 
 
 @dataclass(frozen=True)
@@ -152,12 +158,9 @@ def _endpoints(made: Made) -> Iterator[str]:
 
 def _hosts(made: Made) -> Iterator[str]:
     for table in made.settings.chains:
-        urls = table.get("rpc", ())
-        urls = urls if isinstance(urls, list | tuple) else (urls,)
-        hosts = [urlsplit(str(url)).hostname for url in urls]
-        if twice := sorted({str(each) for each in hosts if hosts.count(each) > 1}):
+        if hosts := shared_hosts(table):
             yield (
-                f"{table.get('id')} has several endpoints on {', '.join(twice)}: who holds that host "
+                f"{table.get('id')} has several endpoints on {', '.join(hosts)}: who holds that host "
                 "holds their votes; name endpoints of different operators"
             )
 
@@ -237,6 +240,14 @@ HUB_RULES = (
     HubRule("threshold", _MAINNET, _threshold),
     HubRule("unchangeable", _MAINNET, _unchangeable),
 )
+
+
+def shared_hosts(table: dict[str, Any]) -> list[str]:
+    """Return the hosts on which a table of `[[chains]]` has more than one JSON-RPC endpoint."""
+    urls = table.get("rpc", ())
+    urls = urls if isinstance(urls, list | tuple) else (urls,)
+    hosts = [urlsplit(str(url)).hostname for url in urls]
+    return sorted({str(each) for each in hosts if hosts.count(each) > 1})
 
 
 def open_folder(folder: Path) -> str | None:

@@ -1,44 +1,25 @@
-"""What `vagus intent` does: quote, ask on chain, and follow at a node over HTTP."""
+"""What `vagus intent quote` and `send` do: reckon the fee, look at what is asked, ask on chain."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import aiohttp
-import msgspec
+from typing import TYPE_CHECKING
 
 from vagus.adapters.base import Question
+from vagus.adapters.errors import WalletError
+from vagus.adapters.evm.keystore import keystore_address
+from vagus.agents import AgentRegistry
 from vagus.daemon.client import ask, first_heads
-from vagus.daemon.config import ConfigError, Settings
-from vagus.daemon.journal.records import Stage
-from vagus.protocol import MAX_PAYLOAD, ZERO32, Account, VagusError, agent_id, hub_id, pack_address
+from vagus.daemon.config import ConfigError, Settings, adapter_of
+from vagus.daemon.credentials import located
+from vagus.protocol import MAX_PAYLOAD, ZERO32, Account, Refuse, agent_id, hub_id, pack_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from vagus.adapters.base import ChainAdapter, Requested
 
-__all__ = ["NodeError", "Request", "get", "quote_fee", "send_request", "wait_for"]
-
-_POLL = 0.5
-
-
-class NodeError(VagusError):
-    """The node does not answer, or says no."""
-
-
-class RejectedError(NodeError):
-    """The node does not take what was asked."""
-
-    exit_code = 2
-
-
-class UnknownError(NodeError):
-    """The node has not seen what was asked for."""
+__all__ = ["Request", "check_payload", "quote_fee", "send_request"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +41,7 @@ class Request:
 
 async def quote_fee(settings: Settings, agent: str, origin: str | None, dest: str | None) -> int:
     """Return the smallest maxFee that the origin's hub and this config's node accept."""
-    adapters = settings.adapters()
+    adapters = settings.reading().adapters()
     if agent not in settings.agents:
         raise ConfigError([f"{settings.file} serves {', '.join(settings.agents)}, and not {agent}"])
     async with _pick(adapters, origin) as asked:
@@ -74,6 +55,31 @@ async def quote_fee(settings: Settings, agent: str, origin: str | None, dest: st
     return max(state.min_fee, formula.price(0, roster.allowance(chain, asked.chain)))
 
 
+def check_payload(settings: Settings, agent: str, payload: bytes) -> str | None:
+    """Hold a payload against its agent's own reader: who pays is told before, not by a refusal.
+
+    Raises ConfigError where the agent would refuse it. Returns None where it reads it, and why it
+    could not be asked where it is not installed here, or is broken: other nodes may serve it.
+    """
+    if len(payload) > MAX_PAYLOAD:
+        raise ConfigError([f"the payload has {len(payload)} bytes, of {MAX_PAYLOAD} at most"])
+    try:
+        agent_id(agent)
+    except ValueError as error:
+        raise ConfigError([f"--agent {error}: `vagus agents list` shows what is here"]) from None
+    try:
+        found = AgentRegistry({agent: settings.agents.get(agent, {})}).get(agent)
+    except Refuse as error:
+        return error.reason
+    try:
+        found.decode(payload)
+    except Refuse as error:
+        raise ConfigError([f"nothing was sent, {agent} would refuse it: {error.reason}"]) from None
+    except Exception as error:  # noqa: BLE001 - a plugin's own reader, which may raise anything
+        return f"the agent's own reader failed: {type(error).__name__}"
+    return None
+
+
 async def send_request(settings: Settings, request: Request) -> Requested:
     """Ask on chain and return the intent once it is included."""
     if not request.keystore.exists():
@@ -83,11 +89,7 @@ async def send_request(settings: Settings, request: Request) -> Requested:
                 "`vagus keys import`, fund it, or name another by --keystore"
             ]
         )
-    if len(request.payload) > MAX_PAYLOAD:
-        raise ConfigError(
-            [f"the payload has {len(request.payload)} bytes, of {MAX_PAYLOAD} at most"]
-        )
-    own = {adapter.account for adapter in settings.adapters()}
+    own = _accounts(settings)
     adapters = settings.paid_from(request.keystore, request.password_file).adapters()
     if own & {adapter.account for adapter in adapters}:
         raise ConfigError([f"{request.keystore} is the node's own account: ask from another"])
@@ -114,36 +116,16 @@ async def send_request(settings: Settings, request: Request) -> Requested:
         return await ask(adapter, question)
 
 
-async def get(node: str, path: str) -> dict[str, Any]:
-    """Return what a node answers to a GET. Raises NodeError in its words."""
-    timeout = aiohttp.ClientTimeout(total=10)
-    body: dict[str, Any]
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(node + path) as response,
-        ):
-            body = msgspec.json.decode(await response.read(), type=dict[str, Any])
-    except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as error:
-        raise NodeError(f"no node answers at {node}: start it with `vagus run`") from error
-    if response.status != 200:
-        kind = {404: UnknownError, 400: RejectedError}.get(response.status, NodeError)
-        raise kind(str(body.get("error", response.status)))
-    return body
-
-
-async def wait_for(node: str, intent_id: str, say: Callable[[str], None]) -> dict[str, Any]:
-    """Follow an intent at a node until it ends, telling each new stage."""
-    stage = ""
-    while True:
-        with contextlib.suppress(UnknownError):
-            found = await get(node, f"/v1/intents/{intent_id}")
-            if found["stage"] != stage:
-                stage = found["stage"]
-                say(stage)
-            if Stage[stage.upper()].ended:
-                return found
-        await asyncio.sleep(_POLL)
+def _accounts(settings: Settings) -> set[bytes]:
+    """Return the node's own accounts, packed, without its passwords where the keystores name them."""
+    found = set()
+    for at, table in enumerate(settings.chains):
+        if table.get("keystore") is not None:
+            try:
+                found.add(keystore_address(located(table["keystore"])).rjust(32, b"\0"))
+            except WalletError:  # opened, it names its address, or says why it cannot be opened
+                found.add(adapter_of(table, f"{settings.file}: chains.{at}").account)
+    return found
 
 
 async def _check_bounds(adapter: ChainAdapter, fee: int, ttl: int) -> None:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from vagus.daemon.printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["intents_table"]
+__all__ = ["intents_table", "plain"]
 
 
 def intents_table(intents: Sequence[dict[str, Any]]) -> Table:
@@ -22,15 +24,15 @@ def intents_table(intents: Sequence[dict[str, Any]]) -> Table:
     for each in intents:
         said = each["output"] or each["reason"] or ""
         table.add_row(
-            each["id"][:12],
-            each["origin"].rpartition(":")[0],
-            each["stage"],
-            each["status"] or "",
-            _plain(" ".join(said.split())[:60]),
+            plain(each["id"][:12]),
+            plain(each["origin"].rpartition(":")[0]),
+            plain(each["stage"]),
+            plain(each["status"] or ""),
+            plain(" ".join(said.split())[:60]),
         )
     return table
 
 
-def _plain(said: str) -> Text:
-    """Return a stranger's words without what would steer a terminal: codes, and rich's markup."""
-    return Text("".join(each for each in said if each.isprintable()))
+def plain(said: str) -> Text:
+    """Return a stranger's words as a table's cell: neither a terminal's codes nor rich's markup."""
+    return Text(printable(said))

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from vagus.daemon.credentials import located
 from vagus.protocol import VagusError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ __all__ = [
     "SCOPES",
     "Token",
     "TokenError",
+    "TokenFileError",
     "find_token",
     "new_token",
     "read_tokens",
@@ -43,12 +45,22 @@ SCOPES = ("chains:write", "intents:write")
 _TOKEN = re.compile("vagus_[0-9a-f]{64}")
 _NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_FILE = 65_536
+_OTHER = "name another in http.tokens_file; `vagus tokens new` makes one that is not there"
 
 
 class TokenError(VagusError):
     """The tokens file or a token's name cannot be used."""
 
     exit_code = 2
+
+
+class TokenFileError(TokenError):
+    """The tokens file cannot be used: what is wrong with it, and what to do."""
+
+    def __init__(self, fault: str, advice: str) -> None:
+        super().__init__(f"{fault}: {advice}")
+        self.fault = fault
+        self.advice = advice
 
 
 class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,33 +106,36 @@ def revoke_token(path: Path, name: str) -> None:
 
 
 def read_tokens(path: Path) -> tuple[Token, ...]:
-    """Return the file's tokens, none where it is missing. Raises TokenError, which says what to do.
+    """Return the file's tokens, none where it is missing. TokenFileError, CredentialError.
 
     The file must be the user's own (or root's) and closed to its group and others.
     """
+    path = located(path)
     try:
         with path.open("rb") as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
-                raise TokenError(f"{path} is no regular file")
+                raise TokenFileError(f"{path} is no regular file", _OTHER)
             if found.st_uid not in (os.geteuid(), 0):
-                raise TokenError(
-                    f"{path} belongs to user {found.st_uid}: run chown {os.geteuid()} {path}"
+                raise TokenFileError(
+                    f"{path} belongs to user {found.st_uid}",
+                    f"run as that user; or, if it is yours, run chown {os.geteuid()} {path}",
                 )
             if found.st_mode & 0o077:
                 mode = f"{stat.S_IMODE(found.st_mode):04o}"
-                raise TokenError(f"{path} has mode {mode}: run chmod 600 {path}")
+                raise TokenFileError(f"{path} has mode {mode}", f"run chmod 600 {path}")
             data = file.read(_MAX_FILE + 1)
     except FileNotFoundError:
         return ()
     except OSError as error:
-        raise TokenError(f"{path} cannot be read: {error.strerror}") from None
+        advice = f"let user {os.geteuid()} read it, or name another in http.tokens_file"
+        raise TokenFileError(f"{path} cannot be read ({error.strerror})", advice) from None
     if len(data) > _MAX_FILE:
-        raise TokenError(f"{path} is over {_MAX_FILE} bytes: no tokens file")
+        raise TokenFileError(f"{path} is over {_MAX_FILE} bytes, so no tokens file", _OTHER)
     try:
         return msgspec.json.decode(data, type=_File).tokens
     except msgspec.MsgspecError as error:
-        raise TokenError(f"{path} is no tokens file: {error}") from None
+        raise TokenFileError(f"{path} is no tokens file ({error})", _OTHER) from None
 
 
 def find_token(tokens: Sequence[Token], text: str) -> Token | None:
@@ -145,7 +160,8 @@ def _locked(path: Path) -> Iterator[None]:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise TokenError(f"{path.parent} cannot be used: {error.strerror}") from None
+        advice = f"name a file in http.tokens_file that user {os.geteuid()} can write"
+        raise TokenFileError(f"{path.parent} cannot be used ({error.strerror})", advice) from None
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         yield
@@ -165,6 +181,7 @@ def _write(path: Path, tokens: Sequence[Token]) -> None:
             os.fsync(descriptor)
         scratch.replace(path)
     except OSError as error:
-        raise TokenError(f"{path} cannot be written: {error.strerror}") from None
+        advice = f"let user {os.geteuid()} write it, or name another in http.tokens_file"
+        raise TokenFileError(f"{path} cannot be written ({error.strerror})", advice) from None
     finally:
         scratch.unlink(missing_ok=True)

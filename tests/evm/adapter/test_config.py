@@ -73,7 +73,7 @@ def test_what_does_not_fit_is_refused_without_repeating_it(
 
 def test_a_url_may_come_as_a_secret() -> None:
     config = EvmConfig(**(GOOD | {"rpc": SecretStr("http://x:1/")}))  # type: ignore[arg-type]  # as above
-    assert endpoint_name(config.rpc[0]) == "http://x"
+    assert endpoint_name(config.rpc[0]) == "http://x:1"
 
 
 @pytest.mark.parametrize(("count", "agreeing"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3), (7, 4)])
@@ -88,9 +88,9 @@ def test_over_half_of_the_endpoints_must_agree_where_nothing_else_is_said(
 
 
 def test_endpoints_of_one_host_have_names_of_their_own() -> None:
-    urls = ["https://a/1", "https://b/1", "https://a/2", "https://a:8545/1"]
+    urls = ["https://a/1", "https://b/1", "https://a/2", "https://u:p@a:8545/1", "http://[::1]:80"]
     config = EvmConfig(**(GOOD | {"rpc": urls}))  # type: ignore[arg-type]  # as above
-    names = ("https://a#1", "https://b", "https://a#2", "https://a#3")
+    names = ("https://a#1", "https://b", "https://a#2", "https://a:8545", "http://[::1]:80")
     assert endpoint_names(config.rpc) == names
     assert tuple(EvmAdapter(config).tallies()) == names
 

@@ -19,7 +19,13 @@ from coincurve import PrivateKey
 from eth_account import Account
 
 from vagus.adapters.errors import WalletError
-from vagus.adapters.evm.keystore import create_keystore, load_keystore, read_password
+from vagus.adapters.evm.keystore import (
+    create_keystore,
+    keystore_address,
+    load_keystore,
+    read_password,
+    write_secret,
+)
 from vagus.adapters.evm.wallet import Wallet
 from vagus.protocol import address_of
 
@@ -89,7 +95,7 @@ def test_a_file_that_others_can_read_is_refused_with_what_to_run(
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
 def test_a_file_of_another_user_is_refused(keystore: Path) -> None:
     os.chown(keystore, 12_345, 12_345)
-    with pytest.raises(WalletError, match="belongs to user 12345: run chown"):
+    with pytest.raises(WalletError, match="belongs to user 12345: run as that user"):
         load_keystore(keystore, PASSWORD)
 
 
@@ -154,7 +160,7 @@ def test_what_is_no_keystore_is_a_clear_error(tmp_path: Path, text: str) -> None
 
 
 def test_missing_oversized_empty_and_strange_files_are_clear_errors(tmp_path: Path) -> None:
-    with pytest.raises(WalletError, match="cannot be read: No such file"):
+    with pytest.raises(WalletError, match=r"cannot be read \(No such file .*\): put it there"):
         load_keystore(tmp_path / "none", PASSWORD)
     with pytest.raises(WalletError, match="no regular file"):
         load_keystore(Path("/dev/null"), PASSWORD)
@@ -170,11 +176,35 @@ def test_missing_oversized_empty_and_strange_files_are_clear_errors(tmp_path: Pa
         create_keystore(tmp_path / "new", "", cost=LIGHT)
 
 
+def test_an_address_is_read_without_the_password(keystore: Path, tmp_path: Path) -> None:
+    assert keystore_address(keystore) == bytes.fromhex(Account.from_key(KEY.secret).address[2:])
+    silent = tmp_path / "silent.json"
+    silent.touch(0o600)
+    for text in ("{}", '{"address": 7}', '{"address": "0x12"}', '{"address": "zz"}'):
+        silent.write_text(text)
+        with pytest.raises(WalletError, match="names no address"):
+            keystore_address(silent)
+
+
+def test_a_folder_that_is_none_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    for folder, said in (
+        ("file", "file is no folder: remove it, or name another"),
+        ("file/below", "Not a directory"),
+        ("link", "link is a link to nothing: remove it"),
+    ):
+        with pytest.raises(WalletError, match=said):
+            write_secret(tmp_path / folder / "password", b"x")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "link"]
+
+
 def test_a_wrong_password_is_said_without_it_in_any_traceback(keystore: Path) -> None:
     with pytest.raises(WalletError) as raised:
         load_keystore(keystore, PASSWORD + "-wrong")
     error = raised.value
-    assert str(error) == f"{keystore}: wrong password"
+    assert error.fault == f"wrong password for {keystore}"
+    assert error.advice.startswith("name the file with the password")
     assert error.__context__ is None
     # The frame of this test holds the password by itself: what is looked at begins below it.
     assert error.__traceback__ is not None

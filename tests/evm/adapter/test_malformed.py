@@ -19,6 +19,7 @@ import pytest
 from support.evm import Chain, chain, height, question, until_height
 from vagus.adapters.base import EventFilter
 from vagus.adapters.evm.adapter import EvmAdapter
+from vagus.adapters.evm.pace import Pace
 from vagus.adapters.evm.upgrades import _proxy_slot
 from vagus.protocol import ZERO32, Halt, Refuse, Retry
 
@@ -125,7 +126,7 @@ def forget(adapter: EvmAdapter) -> None:
     """Let nothing that was read before stand in for a new answer."""
     adapter._views._kept.clear()
     adapter._reader._newest = adapter._reader._search = None
-    adapter._reader._range = adapter._reader._most
+    adapter._reader._pace = Pace(adapter._config.max_log_range)
     adapter._reader._known.clear()
     adapter._sender._tip = (-1, 0)
     adapter._tracker._begun.clear()

@@ -1,6 +1,7 @@
 """Which chains are served: found by entry point, loaded late, broken ones named."""
 
 from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,24 @@ def test_a_broken_adapter_stops_no_other_and_is_listed_with_its_reason() -> None
     assert "ModuleNotFoundError: No module named 'no'" in faults["no.such.module:Adapter"]
     assert "is no ChainAdapter" in faults["vagus.adapters.base:Block"]
     assert adapter_class("eip155:1") is EvmAdapter
+
+
+@pytest.mark.parametrize(
+    "raised", ["SystemExit(3)", "GeneratorExit", "type('K', (KeyboardInterrupt,), {})"]
+)
+def test_an_adapter_that_ends_the_process_or_prints_is_an_adapter_that_is_broken(
+    raised: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "vagus_test_ends.py").write_text(f"print('hello')\nraise {raised}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    entries = EntryPoints([EntryPoint("ends", "vagus_test_ends:Adapter", registry.GROUP)])
+    monkeypatch.setattr(registry, "entry_points", lambda group: entries.select(group=group))
+    with pytest.raises(AdapterError, match="the adapter for 'ends' is broken"):
+        adapter_class("ends:1")
+    assert tuple(capsys.readouterr()) == ("", "hello\n")
 
 
 @pytest.mark.usefixtures("plugins")

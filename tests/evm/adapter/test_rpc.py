@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import gzip
+import re
 import traceback
-import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import orjson
@@ -14,7 +14,8 @@ from eth_abi import encode
 from eth_utils.abi import function_signature_to_4byte_selector
 from pydantic import SecretStr
 
-from vagus.adapters.errors import BadAnswer, Unreachable, printable
+from support.scripted import repeating, scripted
+from vagus.adapters.errors import BadAnswer, TooLong, TooSlow, Unreachable, printable
 from vagus.adapters.evm.errors import NodeError, refusal
 from vagus.adapters.evm.rpc import Rpc
 from vagus.protocol import Retry
@@ -57,10 +58,10 @@ def answering(**members: object) -> Handler:
     return handle
 
 
-async def fault(handler: Handler, **options: object) -> Retry:
+async def fault(handler: Handler, method: str = "eth_chainId", **options: object) -> Retry:
     async with served(handler, **options) as rpc:
         with pytest.raises(Retry) as raised:
-            await rpc.quantity("eth_chainId", [])
+            await rpc.quantity(method, [])
     said = "".join(traceback.format_exception(raised.value)) + repr(raised.value) + repr(rpc)
     assert API_KEY not in said
     return raised.value
@@ -69,7 +70,7 @@ async def fault(handler: Handler, **options: object) -> Retry:
 async def test_a_result_is_read() -> None:
     async with served(answering(result="0x10")) as rpc:
         assert await rpc.quantity("eth_chainId", []) == 16
-        assert rpc.name == "http://127.0.0.1"
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+", rpc.name)
 
 
 @pytest.mark.parametrize(
@@ -98,21 +99,79 @@ async def test_what_is_no_answer_is_a_bad_answer(body: bytes) -> None:
     assert isinstance(await fault(saying(body)), BadAnswer)
 
 
-async def test_an_endless_answer_is_cut_off_at_its_bound() -> None:
-    async def endless(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
+BOUNDS = {"eth_chainId": 16_384, "eth_call": 16_384, "eth_getLogs": 1 << 20}
+
+
+async def endless(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    with contextlib.suppress(ConnectionError):
+        for _ in range(10_000):
+            await response.write(b" " * 65_536)
+    return response
+
+
+@pytest.mark.parametrize(("method", "bound"), BOUNDS.items())
+async def test_an_endless_answer_is_cut_off_at_its_bound(method: str, bound: int) -> None:
+    found = await fault(endless, method)
+    assert isinstance(found, TooLong)
+    assert f"an answer over {bound} bytes" in found.reason
+
+
+@pytest.mark.parametrize(("method", "bound"), BOUNDS.items())
+async def test_a_bound_holds_to_the_byte(method: str, bound: int) -> None:
+    head = b'{"id":1,"result":"0x'
+    body = head + b"0" * (bound - len(head) - 2) + b'"}'
+    assert "not a quantity" in (await fault(saying(body), method)).reason
+    assert isinstance(await fault(saying(body + b" "), method), TooLong)
+
+
+async def test_an_answer_that_says_that_it_is_too_long_is_not_begun() -> None:
+    async def long(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": str(1 << 40)})
         await response.prepare(request)
-        with contextlib.suppress(ConnectionError):
-            for _ in range(10_000):
-                await response.write(b" " * 65_536)
+        await response.write(b" ")
+        await asyncio.Event().wait()
         return response
 
-    tracemalloc.start()
-    found = await fault(endless)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert "an answer over 1048576 bytes" in found.reason
-    assert peak < 10 << 20
+    assert isinstance(await fault(long, "eth_getLogs"), TooLong)
+
+
+async def test_long_answers_of_an_endpoint_come_one_after_the_other() -> None:
+    """While one is read the others wait at 16 KiB, and all of them come."""
+    begun, ready = 0, asyncio.Event()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        nonlocal begun
+        number = orjson.loads(await request.read())["id"]
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b'{"id":%d,"result":"0x1"}' % number + b" " * 100_000)
+        begun += 1
+        if begun == 3:
+            ready.set()
+        await ready.wait()
+        await response.write(b" " * 100_000)
+        return response
+
+    async with served(handle) as rpc:
+        asked = [rpc.quantity("eth_getLogs", []) for _ in range(3)]
+        assert await asyncio.gather(*asked) == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"],
+    ids=["interim", "final"],
+)
+async def test_responses_without_end_are_one_failed_call(piece: bytes) -> None:
+    async with (
+        scripted(repeating(b"", piece * 1000)) as server,
+        Rpc(SecretStr(server.base_url), 5, 1 << 20) as rpc,
+    ):
+        for _ in range(2):
+            with pytest.raises(Retry, match=r"required field|ClientPayloadError"):
+                await rpc.quantity("eth_chainId", [])
 
 
 async def test_a_small_answer_that_unpacks_to_a_large_one_is_not_unpacked() -> None:
@@ -130,6 +189,25 @@ async def test_a_silent_node_is_unreachable_after_the_timeout() -> None:
     found = await fault(wait, timeout=0.2)
     assert isinstance(found, Unreachable)
     assert "Timeout" in found.reason
+
+
+async def test_an_answer_that_begins_and_does_not_end_is_too_slow() -> None:
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b" " * 100)
+        await asyncio.Event().wait()
+        return response
+
+    found = await fault(drip, "eth_getLogs", timeout=0.5)
+    assert isinstance(found, TooSlow)
+    assert "100 bytes of an answer" in found.reason
+
+
+async def test_a_long_page_of_an_error_is_told_as_its_status() -> None:
+    found = await fault(saying(b"<html>" + b" " * 100_000, 403))
+    assert isinstance(found, Unreachable)
+    assert "HTTP 403" in found.reason
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator
 
+import orjson
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from support.evm import SIGNER, Chain, chain, finish, height, question, send, until_height
 from support.proxy import Proxy
@@ -240,6 +242,41 @@ async def test_transactions_that_wait_for_another_cost_one_count_a_head_and_no_s
         await first_send(adapter, missing)
         for one in (missing, *waiting):
             assert (await finish(adapter, node.anvil, one.state)).stage is TxStage.FINAL
+
+
+async def test_a_nonce_that_nobody_comes_by_with_is_used_up_so_that_the_others_go_on(
+    node: Chain,
+) -> None:
+    """Its transaction was final in a block that is gone: nobody sends it again."""
+    async with node.adapter(key=7) as adapter:
+        await until_height(adapter, await height(node.anvil))
+        lane = await adapter.open_lane(None)
+        gone = await built(adapter, lane)
+        waiting = await built(adapter, gone.lane)
+        await first_send(adapter, waiting)
+        count = int.from_bytes(lane, "big")
+        with capture_logs() as logs:
+            await seen(node, adapter, 63)
+            await adapter.advance(waiting.state)
+            assert logs == []
+            await seen(node, adapter, 1)
+            await adapter.advance(waiting.state)
+            assert [(log["event"], log["nonce"]) for log in logs] == [("nonce filled", count)]
+        assert (await finish(adapter, node.anvil, waiting.state)).stage is TxStage.FINAL
+        # Whoever holds it after all finds it taken, and is built again.
+        assert (await adapter.advance(gone.state)).stage is TxStage.LOST
+
+
+async def test_what_is_far_behind_is_not_sent_yet(node: Chain) -> None:
+    """A node keeps no endless queue of one account."""
+    async with node.adapter(key=7) as adapter:
+        await until_height(adapter, await height(node.anvil))
+        lane = await adapter.open_lane(None)
+        next_nonce = int.from_bytes(lane, "big")
+        far = await built(adapter, (next_nonce + 512).to_bytes(8, "big"))
+        near = await built(adapter, (next_nonce + 511).to_bytes(8, "big"))
+        assert (await adapter.advance(far.state)).send == ()
+        assert len((await adapter.advance(near.state)).send) == 1
 
 
 async def test_a_nonce_that_someone_else_used_is_lost_at_finality_only(
@@ -486,3 +523,28 @@ async def test_a_lane_or_state_that_is_not_ours_is_a_value_error(node: Chain) ->
     adapter = node.adapter()
     with pytest.raises(ValueError, match="a lane is 8 bytes"):
         adapter.build(Call("0x" + "00" * 20, b""), Estimate(1, 1, 1), b"7")
+
+
+# Whatever it is called with: logs without topics and data, until its gas is all but used.
+LOUD = "0x5b5f5fa05a6103e81060005700"
+
+
+@pytest.mark.parametrize(("most", "too_long"), [(1 << 20, True), (2 << 20, False)])
+async def test_a_callback_that_logs_all_that_it_can_keeps_no_delivery_from_its_end(
+    node: Chain, most: int, too_long: bool
+) -> None:
+    await node.anvil.call("anvil_setCode", "0x" + "4c" * 20, LOUD)
+    async with node.adapter(key=8, max_answer=most) as adapter:
+        await until_height(adapter, await height(node.anvil))
+        callback = bytes(12) + b"\x4c" * 20
+        intent = await ask(node, adapter, callback=callback, callback_gas=2_000_000)
+        attestation, signature = await attested(adapter, intent, b"x")
+        deliver = adapter.deliver_call(intent, attestation, b"x", [signature])
+        end = await send(adapter, node.anvil, deliver)
+        assert end.stage is TxStage.FINAL
+        delivery = await adapter.delivery(intent.id)
+        assert delivery is not None
+        assert delivery.callback is CallbackState.SUCCEEDED
+        receipt = await node.anvil.call("eth_getTransactionReceipt", end.tx_id)
+        assert (len(orjson.dumps(receipt)) > most) is too_long
+        assert receipt["logs"][1]["topics"] == []

@@ -46,6 +46,7 @@ class Rpc(JsonRpc):
 
     chain_id: ClassVar[frozenset[str]] = frozenset({"abci_info", "blockchain"})
     at_once: ClassVar[frozenset[str]] = chain_id
+    long: ClassVar[frozenset[str] | None] = None
 
     @override
     async def call(self, method: str, params: Params, decoder: msgspec.json.Decoder[T]) -> T:

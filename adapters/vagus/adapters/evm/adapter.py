@@ -31,10 +31,13 @@ from vagus.adapters.base import (
     Step,
     Tally,
 )
+from vagus.adapters.errors import BadAnswer, NoQuorum, TooSlow
 from vagus.adapters.evm import hub
 from vagus.adapters.evm.blocks import read_logs
 from vagus.adapters.evm.config import EvmConfig, endpoint_names
+from vagus.adapters.evm.connector import BoundedConnector
 from vagus.adapters.evm.endpoints import look_at
+from vagus.adapters.evm.errors import NodeError
 from vagus.adapters.evm.heads import HeadTracker
 from vagus.adapters.evm.reader import IntentReader
 from vagus.adapters.evm.rpc import Rpc
@@ -104,7 +107,11 @@ class EvmAdapter(ChainAdapter):
                 await self._tracker.check_chain()
             except Retry as error:
                 log.warning("chain unreachable", chain=self.chain, reason=error.reason)
-            session = await stack.enter_async_context(aiohttp.ClientSession())
+            session = await stack.enter_async_context(
+                aiohttp.ClientSession(
+                    connector=BoundedConnector(), cookie_jar=aiohttp.DummyCookieJar()
+                )
+            )
             tasks: dict[str, Coroutine[None, None, None]] = {
                 f"{self.chain} heads": self._tracker.poll()
             }
@@ -177,12 +184,24 @@ class EvmAdapter(ChainAdapter):
         found: list[ChainEvent] = []
         for low in range(first, last + 1, self._config.max_log_range):
             high = min(last, low + self._config.max_log_range - 1)
-            found += await self._quorum.agree(
-                functools.partial(read_logs, address=address, topic=topic, first=low, last=high),
-                "a contract's events",
-                fixed=self._tracker.is_final(high),
-            )
+            found += await self._events(address, topic, low, high)
         return found
+
+    async def _events(self, address: str, topic: bytes, first: int, last: int) -> list[ChainEvent]:
+        """Read a range, in halves where the endpoints can't answer it as a whole."""
+        ask = functools.partial(
+            read_logs, address=address, topics=[(topic,)], first=first, last=last
+        )
+        try:
+            return await self._quorum.agree(
+                ask, "a contract's events", fixed=self._tracker.is_final(last)
+            )
+        except (NodeError, BadAnswer, TooSlow, NoQuorum) as error:
+            if first == last or (isinstance(error, NoQuorum) and error.silent):
+                raise
+        middle = (first + last) // 2
+        before = await self._events(address, topic, first, middle)
+        return before + await self._events(address, topic, middle + 1, last)
 
     # The hub's state, at finality
 

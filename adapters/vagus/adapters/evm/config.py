@@ -43,7 +43,10 @@ class EvmConfig(BaseModel):
     """Seconds between two looks at the head."""
     timeout: float = Field(default=10.0, gt=0, le=120)
     """Seconds that an answer may take."""
-    max_answer: int = Field(default=32 << 20, ge=1 << 20)
+    # What has to fit: a block with the hashes of 30,000 transactions, 69 bytes each, which is 630
+    # million gas of transfers. What may be longer is read another way: logs (reader.py) and receipts
+    # (blocks.py). What has to be borne: as much of each endpoint at once, from three under 10 MB.
+    max_answer: int = Field(default=2 << 20, ge=1 << 20)
     """Bytes of an answer; a longer one is no answer."""
     max_log_range: int = Field(default=2_000, ge=1)
     """Blocks that one eth_getLogs asks for at most."""

@@ -5,6 +5,7 @@ does.
 """
 
 import asyncio
+import contextlib
 import itertools
 from types import TracebackType
 from typing import ClassVar, Self, TypeAlias, TypeVar
@@ -14,16 +15,21 @@ import aiohttp
 import msgspec
 from pydantic import SecretStr
 
-from vagus.adapters.errors import BadAnswer, Unreachable, printable
+from vagus.adapters.errors import BadAnswer, TooLong, TooSlow, Unreachable, printable
 from vagus.adapters.evm.codec import data_bytes, hash_bytes, quantity
+from vagus.adapters.evm.connector import BoundedConnector
 from vagus.adapters.evm.errors import NodeError
 from vagus.adapters.urls import endpoint_name
+from vagus.protocol import Retry
 
 __all__ = ["Params", "Rpc"]
 
 T = TypeVar("T")
 Params: TypeAlias = "list[object] | dict[str, object]"
-_CHUNK = 1 << 16
+# Bytes that a connection holds before it stops to be read, half of what it then has.
+_BUFFER = 1 << 13
+# Bytes of an answer that has one value; the longest is a committee, 5 KB.
+_SHORT = 16 << 10
 # Calls under way at one endpoint; but for those of `at_once`, more wait for their turn.
 _MAX_IN_FLIGHT = 64
 _MAX_RETRY_AFTER = 60.0
@@ -58,6 +64,17 @@ class Rpc:
     """The methods that say which chain an endpoint serves."""
     at_once: ClassVar[frozenset[str]] = frozenset({"eth_chainId", "eth_getBlockByNumber"})
     """Those by which the head is read."""
+    long: ClassVar[frozenset[str] | None] = frozenset(
+        {
+            "eth_getBlockByNumber",
+            "eth_getCode",
+            "eth_getLogs",
+            "eth_getTransactionByHash",
+            "eth_getTransactionReceipt",
+        }
+    )
+    """Those whose answers may be long (None: any): `max_answer` bounds them, and beyond a short
+    answer's bytes those of an endpoint come one after the other."""
 
     def __init__(self, url: SecretStr, timeout: float, max_answer: int, name: str = "") -> None:
         self.name = name or endpoint_name(url)
@@ -75,15 +92,19 @@ class Rpc:
         self._timeout = timeout
         self._max_answer = max_answer
         self._slots = asyncio.Semaphore(_MAX_IN_FLIGHT)
+        self._turn = asyncio.Lock()
         self._ids = itertools.count(1)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
+            connector=BoundedConnector(),
+            cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=self._timeout),
             # Nothing is unpacked: a small answer cannot grow in memory.
             headers={"Content-Type": "application/json", "Accept-Encoding": "identity"},
             auto_decompress=False,
+            read_bufsize=_BUFFER,
         )
         return self
 
@@ -125,7 +146,7 @@ class Rpc:
             raise NodeError(answer.error.code, message, bytes(answer.error.data))
         if answer.id != number:
             raise BadAnswer(f"{self.name}: {method} was answered for another request")
-        return self._decode(method, bytes(answer.result), decoder)
+        return self._decode(method, answer.result, decoder)
 
     async def quantity(self, method: str, params: list[object], bits: int = 256) -> int:
         """Call a method whose result is a QUANTITY."""
@@ -160,20 +181,42 @@ class Rpc:
                 if response.status == 429 or response.status >= 500:
                     after = _retry_after(response.headers.get("Retry-After", ""))
                     raise Unreachable(f"{self.name}: {method}: HTTP {response.status}", after)
-                body = bytearray()
-                async for chunk in response.content.iter_chunked(_CHUNK):
-                    body += chunk
-                    if len(body) > self._max_answer:
-                        raise BadAnswer(
-                            f"{self.name}: {method}: an answer over {self._max_answer} bytes"
-                        )
+                body = await self._body(method, response)
                 if response.status != 200 and not body.startswith(b"{"):
                     raise Unreachable(f"{self.name}: {method}: HTTP {response.status}", 10)
-                return bytes(body)
+                return body
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             # Its text and its frames may hold the URL.
             fault = type(error).__name__
         raise Unreachable(f"{self.name}: {method}: {fault}")
+
+    async def _body(self, method: str, response: aiohttp.ClientResponse) -> bytes:
+        """Read a body up to its bound, and nothing of one that says that it is longer."""
+        short = self.long is not None and method not in self.long
+        most = _SHORT if short else self._max_answer
+        size, pieces = 0, list[bytes]()
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                waited = False
+                async for piece in response.content.iter_any():
+                    size += len(piece)
+                    if max(size, response.content_length or 0) > most:
+                        raise self._too_long(method, response.status, most)
+                    if size > _SHORT and not waited:
+                        # What comes meanwhile stays in the sockets' buffers.
+                        await stack.enter_async_context(self._turn)
+                        waited = True
+                    pieces.append(piece)
+                return b"".join(pieces)
+        except TimeoutError:
+            if not size:
+                raise
+        raise TooSlow(f"{self.name}: {method}: {size} bytes of an answer, and no end in time")
+
+    def _too_long(self, method: str, status: int, most: int) -> Retry:
+        if status != 200:
+            return Unreachable(f"{self.name}: {method}: HTTP {status}", 10)
+        return TooLong(f"{self.name}: {method}: an answer over {most} bytes")
 
     def _decode(self, method: str, body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         try:

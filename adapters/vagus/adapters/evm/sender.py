@@ -41,6 +41,11 @@ _LANE_SIZE = 8
 _NONCE_BITS = 60
 # Blocks after which a transaction that waits for others is sent again.
 _RESEND = 3
+# How far behind the account's next nonce one is sent: nodes keep no endless queue, and a block takes fewer.
+_AHEAD = 512
+# Blocks for which nobody came by with the account's next nonce until it is used up: its owner may be
+# between two tries, or be taken up late after a restart.
+_HOLE = 64
 # What a hub's reason says about now and not about the call.
 _PASSING = frozenset({"paused"})
 
@@ -83,6 +88,8 @@ class Sender:
         # The account's transactions as of some heads: one read for all that wait behind others.
         self._counted: tuple[Heads | None, int] = (None, 0)
         self._counting = asyncio.Lock()
+        # The account's next nonce, and the height at which its owner came by, or it became the next.
+        self._next = (-1, 0)
         # By attempt that waits, the height at which this process sent it last.
         self._sent: dict[bytes, int] = {}
 
@@ -180,9 +187,13 @@ class Sender:
         known = _states.decode(state)
         tx = EvmTx.decode(known.raw)
         newest = _name(known.attempts[-1].hash)
-        if await self._count_by_now() < tx.nonce:
+        if (count := await self._count_by_now()) < tx.nonce:
             # It waits for others, as all of a backlog do: it is in no block, whatever is asked.
-            return Step(TxStage.BROADCAST, state, newest, self._again(known))
+            await self._fill(count)
+            send = self._again(known) if tx.nonce < count + _AHEAD else ()
+            return Step(TxStage.BROADCAST, state, newest, send)
+        if count == tx.nonce:
+            self._next = count, self._heads().latest.height
         for attempt in known.attempts:
             self._sent.pop(attempt.hash, None)
         # The heads before all reads: what is final in them was included before the receipts were asked for.
@@ -210,6 +221,24 @@ class Sender:
             if self._counted[0] != heads:
                 self._counted = heads, await self._count_now()
             return self._counted[1]
+
+    async def _fill(self, count: int) -> None:
+        """Use up the next nonce where nobody comes by with a transaction of it.
+
+        Its transaction was final in a block that is gone, or its intent has ended: nobody sends it
+        again, and all behind it would wait for ever. A transfer of nothing lets them go on.
+        """
+        height = self._heads().latest.height
+        if self._next[0] != count:
+            self._next = count, height
+        if height < self._next[1] + _HOLE:
+            return
+        self._next = count, height
+        log.warning("nonce filled", chain=self._config.id, nonce=count, blocks=_HOLE)
+        nothing = Call(self._from(), b"")
+        built = self.build(nothing, await self.estimate(nothing), _lane(count))
+        raw = _states.decode(built.state).raw
+        await self._quorum.tell(lambda rpc: self._send(rpc, raw))
 
     def _again(self, known: _State) -> tuple[bytes, ...]:
         """Return what is to be sent of one that waits: nodes drop those that wait, so now and then."""

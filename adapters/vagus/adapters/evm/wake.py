@@ -12,7 +12,7 @@ __all__ = ["wake"]
 
 _SUBSCRIBE = {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]}
 _HEARTBEAT = 20.0
-_MAX_MESSAGE = 1 << 20
+_MAX_MESSAGE = 64 << 10
 _MAX_BACKOFF = 30.0
 
 log = structlog.get_logger(__name__)

@@ -14,3 +14,4 @@ class Rpc(JsonRpc):
     at_once: ClassVar[frozenset[str]] = frozenset(
         {"getGenesisHash", "getSlot", "getBlock", "getLatestBlockhash"}
     )
+    long: ClassVar[frozenset[str] | None] = None

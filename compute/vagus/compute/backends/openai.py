@@ -52,7 +52,7 @@ class OpenAIConfig(BackendConfig):
     connect_timeout: Seconds = 5.0
     read_timeout: Seconds = 60.0
     timeout: Seconds = 120.0
-    max_response: Annotated[int, Field(ge=1024, le=64 << 20)] = 4 << 20
+    max_response: Annotated[int, Field(ge=1024, le=64 << 20)] = 2 << 20
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:

@@ -38,6 +38,10 @@ _MAX_LIMIT = 500
 _LIMIT = re.compile("[1-9][0-9]{0,2}")
 
 
+async def _prepare(_: web.Request, response: web.StreamResponse) -> None:
+    add_headers(response)
+
+
 @dataclass(frozen=True, slots=True)
 class _Route:
     """One path; without a scope it only reads."""
@@ -67,7 +71,7 @@ class Api:
         scopes = {each.path: each.scope for each in routes if each.scope is not None}
         guard = Guard(self._config, scopes)
         app = web.Application(client_max_size=MAX_BODY, middlewares=guard.middlewares())
-        app.on_response_prepare.append(add_headers)
+        app.on_response_prepare.append(_prepare)
         for each in routes:
             if each.scope is None:
                 app.router.add_get(each.path, each.handler, allow_head=each.path != "/v1/events")

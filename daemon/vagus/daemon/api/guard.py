@@ -46,7 +46,7 @@ _HEADERS = {
 }
 
 
-async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+def add_headers(response: web.StreamResponse) -> None:
     """Add what a browser is told with every answer: it shows this as what it is, and to nobody else."""
     response.headers.update(_HEADERS)
     page = response.content_type in {"text/html", "text/css", "text/javascript", "image/svg+xml"}

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from typing_extensions import override
 
+from vagus.daemon.api.answers import error_answer
+from vagus.daemon.api.guard import add_headers
 from vagus.protocol import Retry
 
 if TYPE_CHECKING:
@@ -23,6 +26,8 @@ __all__ = ["serve"]
 MAX_CONNECTIONS = 256
 # Seconds in which a connection must have sent a whole head; also between two requests.
 IDLE_SECONDS = 15.0
+# Of what aiohttp says of a malformed request, a part of which it repeats.
+MAX_WORDS = 200
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\n"
     b'Retry-After: 5\r\nContent-Length: 33\r\n\r\n{"error":"too many connections"}\n'
@@ -34,7 +39,26 @@ class _Malformed(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        return not isinstance(error, HttpProcessingError)
+        return not isinstance(error, HttpProcessingError | web.RequestPayloadError)
+
+
+class _Connection(web.RequestHandler):
+    """Says in JSON, as the API says all else, what is wrong with a request that no route saw."""
+
+    @override
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        super().handle_error(request, status, exc, message)  # logs it, once
+        words = "a defect of this node: its log has it" if status == 500 else message or "no HTTP"
+        answer = error_answer(status, " ".join(words.split())[:MAX_WORDS])
+        add_headers(answer)
+        answer.force_close()
+        return answer
 
 
 class _Full(asyncio.Protocol):
@@ -53,22 +77,23 @@ _MALFORMED = _Malformed()
 async def serve(api: Api, config: HttpConfig) -> AsyncIterator[int]:
     """Serve until the block ends; yields the port, which the system picks where it is 0."""
     logging.getLogger("aiohttp.server").addFilter(_MALFORMED)
-    runner = web.AppRunner(
-        api.app(),
-        access_log=None,
-        shutdown_timeout=1.0,
-        keepalive_timeout=IDLE_SECONDS,
-        lingering_time=1.0,
-    )
+    runner = web.AppRunner(api.app(), shutdown_timeout=1.0)
     await runner.setup()
-    handlers = runner.server
-    if handlers is None:
+    connections, loop = runner.server, asyncio.get_running_loop()
+    if connections is None:
         raise RuntimeError("the runner was set up without a server")
 
     def connect() -> asyncio.Protocol:
-        return _Full() if len(handlers.connections) >= MAX_CONNECTIONS else handlers()
+        if len(connections.connections) >= MAX_CONNECTIONS:
+            return _Full()
+        return _Connection(
+            connections,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]  # no log at all, which its types leave out
+            keepalive_timeout=IDLE_SECONDS,
+            lingering_time=1.0,
+        )
 
-    loop = asyncio.get_running_loop()
     try:
         try:
             server = await loop.create_server(connect, config.host, config.port)

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from vagus.daemon.cli import agents, backup, bench, devnet, doctor, hub, intent, keys, node, tokens
+from vagus.daemon.printable import printable
 from vagus.daemon.service.logs import set_up
 from vagus.protocol import Retry, VagusError
 
@@ -80,5 +81,5 @@ def _fail(error: BaseException) -> None:
         raise error
     text = error.reason if isinstance(error, Retry) else str(error)
     for line in text.splitlines():
-        print(f"vagus: {line}", file=sys.stderr)
+        print(f"vagus: {printable(line)}", file=sys.stderr)
     sys.exit(getattr(error, "exit_code", 1))

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from vagus.daemon.cli.common import JsonOption, emit, say
+from vagus.daemon.cli.common import JsonOption, echo, emit, say
+from vagus.protocol import Refuse
 
 __all__ = ["app"]
 
@@ -47,10 +48,10 @@ def list_(
         if each["error"] is None:
             state = {None: "", True: "served", False: "not served"}[each["served"]]
             cells = f"{each['id']:20} {each['version']:8} {each['mode']:10} {each['distribution']}"
-            typer.echo(f"{cells:60} {state}".rstrip())
+            echo(f"{cells:60} {state}".rstrip())
         else:
-            typer.echo(f"{each['entry']:20} {'broken':19} {each['distribution']}")
-            typer.echo(f"{'':20} {each['error']}")
+            echo(f"{each['entry']:20} {'broken':19} {each['distribution']}")
+            echo(f"{'':20} {each['error']}")
 
 
 @app.command()
@@ -61,8 +62,12 @@ def manifest(
     import json
 
     from vagus.agents import AgentRegistry
+    from vagus.daemon.config import ConfigError
 
-    found = AgentRegistry({name: {}}).get(name).manifest.model_dump(mode="json")
+    try:
+        found = AgentRegistry({name: {}}).get(name).manifest.model_dump(mode="json")
+    except Refuse as error:
+        raise ConfigError([error.reason]) from None
     typer.echo(json.dumps(found, indent=2, sort_keys=True))
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 _JOURNAL = "journal.sqlite"
+_CREDENTIAL = "   (systemd's: keep what it holds, since another machine cannot decrypt it)"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -36,6 +37,7 @@ def backup(
     their passwords elsewhere, and apart from each other.
     """
     from vagus.daemon.config import load
+    from vagus.daemon.credentials import is_credential
     from vagus.daemon.journal.backup import back_up
 
     settings = load(config)
@@ -46,8 +48,8 @@ def backup(
         return
     say(f"{file}: {done.ended} ended and {done.unfinished} unfinished intents, {done.size} bytes")
     say("Not in it, and needed as well:")
-    for path in (config, *_keys(settings)):
-        say(f"  {path}")
+    for path in (config, *_needed(settings)):
+        say(f"  {path}{_CREDENTIAL if is_credential(path) else ''}")
 
 
 def restore(
@@ -66,13 +68,13 @@ def restore(
     from vagus.daemon.journal.lock import data_folder
 
     settings = load(config)
-    with data_folder(settings.data) as folder:
-        done = make(file, folder / _JOURNAL, _progress())
+    journal = settings.data / _JOURNAL
+    done = make(file, journal, _progress(), data_folder(settings.data))
     if as_json:
-        shown = {"journal": str(folder / _JOURNAL), "bytes": done.size, "left": done.left}
+        shown = {"journal": str(journal), "bytes": done.size, "left": done.left}
         emit({**shown, "ended": done.ended, "unfinished": done.unfinished})
         return
-    say(f"{folder / _JOURNAL}: {done.ended} ended intents, {done.unfinished} go on,")
+    say(f"{journal}: {done.ended} ended intents, {done.unfinished} go on,")
     say(f"{done.left} without an outcome are left to their refund, as is what was asked since.")
     say("The node of the old journal must never run again: two with one key sign two answers.")
 
@@ -93,9 +95,10 @@ def _progress() -> Callable[[float], None]:
     return tell
 
 
-def _keys(settings: Settings) -> list[Path]:
-    """Return the key and password files that a config names, each once."""
+def _needed(settings: Settings) -> list[Path]:
+    """Return the files of keys, passwords and tokens that a config names, each once."""
     named = [settings.signer.keystore, settings.signer.password_file]
+    named += [settings.http.tokens_file] if settings.http.tokens_file else []
     for table in (*settings.chains, *settings.backends):
         named += [
             Path(table[key])

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from vagus.daemon.cli.common import JsonOption, emit, say
+from vagus.daemon.cli.common import JsonOption, echo, emit, say
 
 __all__ = ["add_to"]
 
@@ -35,7 +35,9 @@ def up(
 ) -> None:
     """Start chains and hubs, print how to reach them, and run until Ctrl-C or `devnet down`.
 
-    Two EVM chains are always there. Chains, hubs and the config are new each time; the keys stay.
+    Two EVM chains are always there. Chains and hubs are new each time, and the journal of the old ones
+    is removed. Keys and vagus.toml stay as you left them; only what leads to the chains is written anew.
+
     Serve the EVM chains with `vagus run --config <the printed config>`. The private key is anvil's
     well-known one: funded here, worthless anywhere else.
     """
@@ -56,12 +58,13 @@ def up(
                 if as_json:
                     emit({"chains": shown, "config": str(net.config)})
                 else:
-                    for chain in shown:
-                        typer.echo("\n".join(f"{key:12} {value}" for key, value in chain.items()))
-                    typer.echo(f"{'config':12} {net.config}")
+                    for key, value in (pair for chain in shown for pair in chain.items()):
+                        echo(f"{key:12} {value}")
+                    echo(f"{'config':12} {net.config}")
                     say("Running; Ctrl-C or `vagus devnet down` ends it")
                 await asyncio.Event().wait()
 
+    os.umask(0o077)  # as for `run`: keys, config and journal are for this user alone
     uvloop.run(serve())
 
 
@@ -84,6 +87,7 @@ def demo(
 
     from vagus.daemon.demo import run_demo
 
+    os.umask(0o077)
     report = uvloop.run(run_demo(folder, say, live=not as_json))
     wrong = report.pop("wrong")
     if as_json:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vagus.daemon.cli.common import ConfigOption, JsonOption, emit, say
+from vagus.daemon.cli.common import ConfigOption, JsonOption, echo, emit, say
+from vagus.daemon.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from vagus.daemon.doctor.config import Finding
+    from vagus.daemon.doctor.finding import Finding
 
 __all__ = ["add_to"]
 
@@ -33,7 +34,9 @@ def check(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
     Ends with 0 where nothing fails, else with 1. `vagus run` refuses what fails here.
     """
     from vagus.daemon.doctor.config import look_at
+    from vagus.daemon.service.logs import set_up
 
+    set_up("critical", "console")  # what would be logged is a line of the report
     findings = look_at(config).findings
     if not as_json:
         for each in findings:
@@ -113,13 +116,13 @@ def resume(
 
 def _print(finding: Finding) -> None:
     verdict = typer.style(f"{finding.verdict:4}", fg=_COLORS[finding.verdict])
-    typer.echo(f"{verdict}  {finding.name}: {finding.finding}")
+    typer.echo(f"{verdict}  {printable(f'{finding.name}: {finding.finding}')}")
     if finding.advice:
-        typer.echo(f"      → {finding.advice}")
+        echo(f"      → {finding.advice}")
 
 
 def _end(findings: Iterable[Finding], as_json: bool) -> None:
-    from vagus.daemon.doctor.config import Verdict, worst
+    from vagus.daemon.doctor.finding import Verdict, worst
 
     found = list(findings)
     verdict = worst(found)
@@ -127,5 +130,5 @@ def _end(findings: Iterable[Finding], as_json: bool) -> None:
         emit({"verdict": str(verdict), "checks": [each.show() for each in found]})
     else:
         counts = ", ".join(f"{sum(each.verdict == one for each in found)} {one}" for one in Verdict)
-        typer.echo(f"{verdict}: {counts}")
+        echo(f"{verdict}: {counts}")
     raise typer.Exit(1 if verdict == Verdict.FAIL else 0)

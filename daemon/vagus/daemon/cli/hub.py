@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vagus.daemon.cli.common import ConfigOption, JsonOption, emit, say
+from vagus.daemon.cli.common import ConfigOption, JsonOption, echo, emit, say
 
 if TYPE_CHECKING:
     from vagus.adapters.base import HubParameters
@@ -142,10 +142,13 @@ def show(config: ConfigOption = Path("vagus.toml"), as_json: JsonOption = False)
 
     from vagus.daemon.client import first_heads
     from vagus.daemon.config import load
+    from vagus.daemon.service.logs import set_up
+
+    set_up("critical", "console")  # what an adapter would log, the error says
 
     async def read() -> list[dict[str, Any]]:
         states = []
-        for adapter in load(config).adapters():
+        for adapter in load(config).reading().adapters():
             async with adapter:
                 await first_heads(adapter)
                 state = await adapter.hub_state()
@@ -174,7 +177,7 @@ def show(config: ConfigOption = Path("vagus.toml"), as_json: JsonOption = False)
     else:
         for state in states:
             _print(state, as_json=False)
-            typer.echo()
+            echo()
 
 
 def _print(shown: dict[str, Any], as_json: bool) -> None:
@@ -182,7 +185,7 @@ def _print(shown: dict[str, Any], as_json: bool) -> None:
         emit(shown)
         return
     for key, value in shown.items():
-        typer.echo(f"{key:17} {', '.join(value) if isinstance(value, list) else value}")
+        echo(f"{key:17} {', '.join(value) if isinstance(value, list) else value}")
 
 
 def _guardian(kind: Kind, address: str) -> bytes:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vagus.daemon.cli.common import ConfigOption, JsonOption, emit, say
+from vagus.daemon.cli.common import ConfigOption, JsonOption, echo, emit, say
 
 __all__ = ["app"]
 
@@ -40,9 +40,11 @@ def quote(
 
     from vagus.daemon.config import load
     from vagus.daemon.requests import quote_fee
+    from vagus.daemon.service.logs import set_up
 
+    set_up("critical", "console")  # what an adapter would log, the error says
     fee = uvloop.run(quote_fee(load(config), agent, origin, dest))
-    emit({"max_fee": str(fee)}) if as_json else typer.echo(fee)
+    emit({"max_fee": str(fee)}) if as_json else echo(fee)
 
 
 @app.command()
@@ -69,6 +71,9 @@ def send(
 ) -> None:
     """Escrow a fee and ask; prints the intent's id, then its answer.
 
+    A payload that its agent cannot read is refused before it costs anything, where the agent is
+    installed here.
+
     The requester's key must not be the node's own account: two who send from one account take each
     other's nonces.
     """
@@ -76,12 +81,17 @@ def send(
     import uvloop
 
     from vagus.daemon.config import ConfigError, load
-    from vagus.daemon.requests import Request, send_request, wait_for
+    from vagus.daemon.http_client import node_url, wait_for
+    from vagus.daemon.requests import Request, check_payload, send_request
+    from vagus.daemon.service.logs import set_up
 
+    set_up("critical", "console")  # what an adapter would log, the error says
     if (prompt is None) == (payload is None):
         raise ConfigError(["give --prompt or --payload"])
     text = msgspec.json.encode({"prompt": prompt}) if payload is None else payload.encode()
     settings = load(config)
+    if (unread := check_payload(settings, agent, text)) is not None:
+        say(f"the payload cannot be checked here: {unread}")
     keys = config.resolve().parent / "keys"
     request = Request(
         agent=agent,
@@ -100,15 +110,15 @@ def send(
     intent_id = "0x" + asked.intent.id.hex()
     if not wait:
         shown = {"id": intent_id, "tx": asked.tx_id}
-        emit(shown) if as_json else typer.echo(intent_id)
+        emit(shown) if as_json else echo(intent_id)
         return
     say(f"asked as {intent_id}; waiting for the node (Ctrl-C leaves it to itself)")
-    ended = uvloop.run(wait_for(_node(settings), intent_id, say))
+    ended = uvloop.run(wait_for(node_url(settings), intent_id, say))
     if as_json:
         emit(ended)
     else:
         fulfilled = ended["status"] == "fulfilled"
-        typer.echo(readable(ended["output_bytes"]) if fulfilled else ended["reason"])
+        typer.echo(readable(ended["output_bytes"])) if fulfilled else echo(ended["reason"])
     raise typer.Exit(0 if ended["status"] == "fulfilled" else 1)
 
 
@@ -117,17 +127,22 @@ def show(
     intent_id: IdArgument, config: ConfigOption = DEFAULT, as_json: JsonOption = False
 ) -> None:
     """Print where an intent stands, and its history, as the node has it."""
-    found = _get(config, f"/v1/intents/{intent_id}")
+    import uvloop
+
+    from vagus.daemon.config import load
+    from vagus.daemon.http_client import get_intent, node_url
+
+    found = uvloop.run(get_intent(node_url(load(config)), intent_id))
     if as_json:
         emit(found)
         return
     found["output"] = readable(found["output_bytes"])
     for key, value in found.items():
         if key != "history":
-            typer.echo(f"{key:16} {'' if value is None else value}")
+            echo(f"{key:16} {'' if value is None else value}")
     began = found["history"][0]["at"]
     for line in found["history"]:
-        typer.echo(f"{line['at'] - began:8.2f} s  {line['stage']:10} {line['note']}")
+        echo(f"{line['at'] - began:8.2f} s  {line['stage']:10} {line['note']}")
 
 
 @app.command("list")
@@ -166,6 +181,32 @@ def watch(config: ConfigOption = DEFAULT) -> None:
             live.update(intents_table(_get(config, path)["intents"]))
 
 
+@app.command()
+def poke(
+    intent_id: IdArgument, config: ConfigOption = DEFAULT, as_json: JsonOption = False
+) -> None:
+    """Have the running node try again now what it would try again later.
+
+    For when the cause is mended: an endpoint is back, an account has coins. Nothing is done twice.
+    The config must name http.tokens_file: a token for this one call is made there, and revoked.
+    """
+    import uvloop
+
+    from vagus.daemon.config import load
+    from vagus.daemon.http_client import poke as poke_node
+
+    found = uvloop.run(poke_node(load(config), intent_id))
+    if as_json:
+        emit(found)
+    elif found["woken"]:
+        say(f"it waited at {found['stage']}, and is tried again now")
+    else:
+        say(f"nothing was changed: at {found['stage']} it waits for no other try, but for the work")
+        say("of a model or the next block of a chain")
+    if not as_json:
+        say(f"follow it: vagus intent show {intent_id} --config {config}")
+
+
 def readable(output: str) -> str:
     """Return an output, given in hex, as text if it is some, else as that hex.
 
@@ -183,11 +224,7 @@ def _get(config: Path, path: str) -> dict[str, Any]:
     import uvloop
 
     from vagus.daemon.config import load
-    from vagus.daemon.requests import get
+    from vagus.daemon.http_client import get, node_url
 
-    found: dict[str, Any] = uvloop.run(get(_node(load(config)), path))
+    found: dict[str, Any] = uvloop.run(get(node_url(load(config)), path))
     return found
-
-
-def _node(settings: Any) -> str:
-    return f"http://{settings.http.host}:{settings.http.port}"

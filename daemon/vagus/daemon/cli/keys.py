@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from vagus.daemon.cli.common import JsonOption, emit
+from vagus.daemon.cli.common import JsonOption, echo, emit
 
 __all__ = ["app"]
 
@@ -24,7 +24,7 @@ def new(path: PathArgument, password_file: PasswordOption) -> None:
     """Make a key in a new keystore and print its address."""
     from vagus.adapters.evm.keystore import create_keystore, read_password
 
-    typer.echo(f"0x{create_keystore(path, read_password(password_file)).hex()}")
+    echo(f"0x{create_keystore(path, read_password(password_file)).hex()}")
 
 
 @app.command("import")
@@ -44,7 +44,7 @@ def import_(path: PathArgument, password_file: PasswordOption) -> None:
     except ValueError:
         raise ConfigError(["that is no private key: 64 hex digits"]) from None
     address = create_keystore(path, read_password(password_file), key)
-    typer.echo(f"0x{address.hex()}")
+    echo(f"0x{address.hex()}")
 
 
 @app.command()
@@ -58,4 +58,4 @@ def show(path: PathArgument, as_json: JsonOption = False) -> None:
         address = "0x" + json.loads(path.read_bytes())["address"].lower().removeprefix("0x")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError([f"{path} is no keystore that names its address"]) from None
-    emit({"address": address}) if as_json else typer.echo(address)
+    emit({"address": address}) if as_json else echo(address)

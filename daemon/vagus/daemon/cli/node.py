@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vagus.daemon.cli.common import ConfigOption, JsonOption, emit, say
+from vagus.daemon.cli.common import ConfigOption, JsonOption, echo, emit, say
 
 __all__ = ["add_to"]
 
@@ -34,7 +34,7 @@ def init(
         typer.Option(help="devnet, testnet or mainnet: what the coins are worth. Asked if absent."),
     ] = None,
     chain: ChainOption = None,
-    port: Annotated[int, typer.Option(help="HTTP port on loopback.")] = 9464,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="HTTP port on loopback.")] = 9464,
     data: Annotated[str, typer.Option(help="Where the journal is kept, seen from there.")] = "data",
 ) -> None:
     """Make a node's folder: keys, and a commented vagus.toml. What is there stays.
@@ -45,10 +45,13 @@ def init(
 
     With --profile and --chain nothing is asked: all is checked before a key is made.
     """
+    from vagus.adapters.errors import WalletError
+    from vagus.daemon.choices import ChainChoice, check_chains
     from vagus.daemon.config import ConfigError
-    from vagus.daemon.folder import ChainChoice, make_keys, write_config
+    from vagus.daemon.folder import check_folder, make_keys, write_config
     from vagus.daemon.profiles import LEAST_ENDPOINTS, PROFILES
 
+    check_folder(folder)
     path = folder / "vagus.toml"
     if path.exists():
         if chain:
@@ -60,9 +63,11 @@ def init(
         profile = "devnet" if chains else _ask_profile(PROFILES)
     if profile not in PROFILES:
         raise ConfigError([f"--profile {profile}: it is devnet, testnet or mainnet"])
-    for each in chains:
-        each.check(profile)
-    keys = make_keys(folder, profile)
+    check_chains(chains, profile)
+    try:
+        keys = make_keys(folder, profile)
+    except WalletError as error:
+        raise ConfigError([str(error)]) from None
     say(f"signer   0x{keys.signer.hex()}   (a hub is deployed with it)")
     say(f"account  0x{keys.account.hex()}   (pays for transactions: fund it on each chain)")
     if not chains:
@@ -92,7 +97,7 @@ def _ask_profile(profiles: dict[str, str]) -> str:
 
 
 def _ask_chain(endpoints: int) -> Any:
-    from vagus.daemon.folder import ChainChoice
+    from vagus.daemon.choices import ChainChoice
 
     chain = typer.prompt("Chain (CAIP-2)", default="eip155:31337")
     rpc = tuple(
@@ -142,5 +147,5 @@ def models(
         return
     for each in found:
         shown = (each[key] for key in ("backend", "model", "revision", "quantization"))
-        typer.echo("  ".join(part for part in shown if part))
-        typer.echo(f"  {each['digest']}")
+        echo("  ".join(part for part in shown if part))
+        echo(f"  {each['digest']}")

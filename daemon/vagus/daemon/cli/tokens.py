@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from vagus.daemon.cli.common import ConfigOption, JsonOption, emit, say
+from vagus.daemon.cli.common import ConfigOption, JsonOption, echo, emit, say
 
 __all__ = ["app"]
 
@@ -54,7 +54,7 @@ def list_(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
         return
     for each in found:
         day = time.strftime("%Y-%m-%d", time.gmtime(each.created))
-        typer.echo(f"{each.name:24} {day}  {' '.join(each.scopes)}")
+        echo(f"{each.name:24} {day}  {' '.join(each.scopes)}")
     if not found:
         say("there is none: `vagus tokens new NAME --scope intents:write` makes one")
 
@@ -70,9 +70,14 @@ def revoke(name: NameArgument, config: ConfigOption = DEFAULT) -> None:
 
 def _file(config: Path) -> Path:
     from vagus.daemon.config import ConfigError, load
+    from vagus.daemon.credentials import is_credential
 
     path = load(config).http.tokens_file
     if path is None:
         where = 'tokens_file = "tokens.json"'
         raise ConfigError([f"{config}: write {where} under [http]; without it nothing can write"])
+    if is_credential(path):
+        raise ConfigError(
+            [f"{config}: http.tokens_file is one of systemd's credentials, which none can write to"]
+        )
     return path

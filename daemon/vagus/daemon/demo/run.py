@@ -26,9 +26,9 @@ from vagus.daemon.demo.check import check
 from vagus.daemon.demo.consumers import deploy_consumers
 from vagus.daemon.demo.tables import print_summary, progress_table
 from vagus.daemon.devnet import devnet
+from vagus.daemon.http_client import NodeError, get
 from vagus.daemon.journal.records import Stage
 from vagus.daemon.models import list_models
-from vagus.daemon.requests import NodeError, get
 from vagus.daemon.service.signals import until_stopped
 from vagus.protocol import VagusError
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from vagus.daemon.tables import plain
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -29,7 +31,7 @@ def progress_table(cases: Sequence[Case]) -> Table:
         stage = seen.get("stage") or ("asked" if case.asked else "to be asked")
         said = " ".join((seen.get("output") or seen.get("reason") or "").split())
         seconds = f"{case.seconds:.1f}" if case.asked else ""
-        table.add_row(case.title, stage, seen.get("status") or "", seconds, said[:60])
+        table.add_row(case.title, stage, seen.get("status") or "", seconds, plain(said[:60]))
     return table
 
 
@@ -47,7 +49,7 @@ def print_summary(
     for case, end in zip(cases, report["intents"], strict=True):
         answer = " ".join((end["output"] or "").split())[:32]
         noted = ", callback failed" if (case.seen or {}).get("callback_failed") else ""
-        table.add_row(case.title, end["status"] + noted, f"{end['seconds']:.1f}", answer)
+        table.add_row(case.title, end["status"] + noted, f"{end['seconds']:.1f}", plain(answer))
         for name, key in (("delivered", "deliver_tx"), ("settled", "settle_tx")):
             if end[key]:
                 txs.add_row(f"{name} {case.title}\n  {end[key]}")
@@ -60,7 +62,7 @@ def print_summary(
         f"fees settled {fees} wei, returned to the requester {escrowed - fees} wei", soft_wrap=True
     )
     for fault in report["wrong"]:
-        console.print(f"[red]wrong[/red] {fault}")
+        console.print("[red]wrong[/red]", plain(fault))
     console.print("ok" if report["ok"] else "[red]not ok[/red]")
 
 

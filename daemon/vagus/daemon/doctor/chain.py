@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vagus.adapters.base import Question
 from vagus.daemon.client import first_heads
-from vagus.daemon.doctor.config import Finding, Verdict, fail, ok, warn, worst
+from vagus.daemon.doctor.finding import Finding, Verdict, fail, ok, warn, worst
 from vagus.daemon.profiles import HUB_RULES, Hub
 from vagus.protocol import ZERO32, Halt, Refuse, Retry, VagusError, unpack_address
 

@@ -1,56 +1,25 @@
-"""What can be said of a config without any network: `vagus check`, and the first part of `doctor`.
-
-A finding is one line: a verdict, what was looked at, what was found, and for all but "ok" what to
-do about it. None holds a secret or a URL's path.
-"""
+"""What can be said of a config without any network: `vagus check`, and the first part of `doctor`."""
 
 from __future__ import annotations
 
-import enum
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vagus.adapters.evm.keystore import load_keystore, read_password
 from vagus.agents import agent_class
-from vagus.daemon.config import ConfigError, Settings, backends_of, load
-from vagus.daemon.profiles import CONFIG_RULES, PROFILES, Made, open_folder, refusals
-from vagus.protocol import Refuse, VagusError, address_of, unpack_address
+from vagus.daemon.config import ConfigError, NoConfigError, Settings, backend_of, load
+from vagus.daemon.credentials import CredentialError
+from vagus.daemon.doctor.finding import Finding, fail, ok, warn
+from vagus.daemon.doctor.keys import KeyFiles
+from vagus.daemon.profiles import CONFIG_RULES, PROFILES, Made, refusals
+from vagus.daemon.tokens import TokenFileError, read_tokens
+from vagus.protocol import Refuse, VagusError, unpack_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-    from vagus.adapters.base import ChainAdapter
-
-__all__ = ["Finding", "Looked", "Verdict", "look_at", "worst"]
-
-
-class Verdict(enum.StrEnum):
-    """What a finding means: `fail` is what a node does not run with, or not as it should."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of a report; `advice` says what to do, and is empty where nothing is to be done."""
-
-    name: str
-    verdict: Verdict
-    finding: str
-    advice: str = ""
-
-    def show(self) -> dict[str, str]:
-        """Return it as JSON shows it."""
-        return {
-            "name": self.name,
-            "verdict": str(self.verdict),
-            "finding": self.finding,
-            "advice": self.advice,
-        }
+__all__ = ["Looked", "look_at"]
 
 
 @dataclass(frozen=True)
@@ -62,47 +31,27 @@ class Looked:
     made: Made | None
 
 
-def worst(findings: Iterable[Finding]) -> Verdict:
-    """Return the verdict of a whole report."""
-    found = {each.verdict for each in findings}
-    return next((each for each in (Verdict.FAIL, Verdict.WARN) if each in found), Verdict.OK)
-
-
 def look_at(path: Path) -> Looked:
     """Look at a config file and at the files that it names; opens the keys, asks nobody."""
     try:
         settings = load(path)
+    except NoConfigError as error:
+        return Looked((fail("config", error.fault, error.advice),), None, None)
     except ConfigError as error:
         return Looked(tuple(_faults("config", error)), None, None)
     findings = [ok("config", f"{path} is understood"), *_readable(path, settings)]
-    adapters, chains = _chains(settings)
-    signer, keys = _keys(settings)
-    findings += [*chains, *keys, *_plugins(settings)]
-    if signer is None or adapters is None:
+    keys = KeyFiles(settings)
+    findings += [*keys.findings, *_tokens(settings), *_backends(settings), *_agents(settings)]
+    if keys.signer is None or keys.adapters is None:
         return Looked(tuple(findings), settings, None)
-    made = Made(settings, adapters, signer)
+    made = Made(settings, keys.adapters, keys.signer)
     findings += [*_profile(made), *_roster(made), *_data(settings)]
     return Looked(tuple(findings), settings, made)
 
 
-def ok(name: str, finding: str) -> Finding:
-    """Return a finding that asks for nothing."""
-    return Finding(name, Verdict.OK, finding)
-
-
-def warn(name: str, finding: str, advice: str) -> Finding:
-    """Return a finding that somebody should look at."""
-    return Finding(name, Verdict.WARN, finding, advice)
-
-
-def fail(name: str, finding: str, advice: str) -> Finding:
-    """Return a finding that keeps a node from its work."""
-    return Finding(name, Verdict.FAIL, finding, advice)
-
-
 def _faults(name: str, error: ConfigError) -> Iterator[Finding]:
     for line in error.lines:
-        yield fail(name, line, "mend it; docs/config.md has every key")
+        yield fail(name, line, error.advice)
 
 
 def _readable(path: Path, settings: Settings) -> Iterator[Finding]:
@@ -123,36 +72,38 @@ def _each(table: dict[str, Any], key: str) -> list[str]:
     return [str(each) for each in (value if isinstance(value, list | tuple) else (value,))]
 
 
-def _chains(settings: Settings) -> tuple[list[ChainAdapter] | None, list[Finding]]:
-    """Make the adapters, which opens the accounts' keys."""
+def _tokens(settings: Settings) -> Iterator[Finding]:
+    path = settings.http.tokens_file
+    if path is None:
+        return
     try:
-        adapters = settings.adapters()
-    except ConfigError as error:
-        return None, list(_faults("chains", error))
-    except VagusError as error:
-        return None, [fail("chains", str(error), "the line says what mends it")]
-    return adapters, [
-        ok(
-            f"chain {each.chain}",
-            f"{each.hub}; {each.quorum[0]} of {each.quorum[1]} endpoints agree",
-        )
-        for each in adapters
-    ]
+        found = read_tokens(path)
+    except CredentialError as error:
+        yield warn("tokens", error.fault, error.advice)
+    except TokenFileError as error:
+        yield fail("tokens", error.fault, error.advice)
+    else:
+        count = f"{len(found)} token{'s' * (len(found) != 1)}"
+        yield ok("tokens", f"{count} in {path}" if path.exists() else f"none yet in {path}")
 
 
-def _plugins(settings: Settings) -> Iterator[Finding]:
-    # Only what `vagus run` would fetch is missing: a path in its place keeps this offline.
-    tables = [
-        {"model_path": Path("fetched"), **table} if table.get("kind") == "local" else table
-        for table in settings.backends
-    ]
-    try:
-        for backend in backends_of(tables, f"{settings.file}: "):
+def _backends(settings: Settings) -> Iterator[Finding]:
+    for at, written in enumerate(settings.backends):
+        # Only what `vagus run` would fetch is missing: a path in its place keeps this offline.
+        fetched = {"model_path": Path("fetched")} if written.get("kind") == "local" else {}
+        try:
+            backend = backend_of(fetched | written, f"{settings.file}: backends.{at}")
+        except ConfigError as error:
+            yield from _faults("backends", error)
+        except CredentialError as error:
+            yield warn(f"backend {written.get('name', at)}", error.fault, error.advice)
+        except VagusError as error:
+            yield fail(f"backends.{at}", str(error), "mend its table under [[backends]]")
+        else:
             yield ok(f"backend {backend.name}", f"a {type(backend).__name__} in {backend.region}")
-    except ConfigError as error:
-        yield from _faults("backends", error)
-    except VagusError as error:
-        yield fail("backends", str(error), "the line says what mends it")
+
+
+def _agents(settings: Settings) -> Iterator[Finding]:
     try:
         settings.agent_registry()
     except ConfigError as error:
@@ -165,30 +116,6 @@ def _plugins(settings: Settings) -> Iterator[Finding]:
             yield warn(f"agent {name}", f"not served: {error.reason}", "install it again")
         else:
             yield ok(f"agent {name}", f"version {found.version}")
-
-
-def _keys(settings: Settings) -> tuple[bytes | None, list[Finding]]:
-    """Open the signer's key; the accounts' were opened with their chains."""
-    config, findings, signer = settings.signer, [], None
-    try:
-        signer = address_of(load_keystore(config.keystore, read_password(config.password_file)))
-        findings.append(ok("signer", f"0x{signer.hex()}, {config.keystore} opens"))
-    except VagusError as error:
-        findings.append(fail("signer", str(error), "the line says what mends it"))
-    folders = {config.keystore.parent, config.password_file.parent}
-    for folder in sorted(each for each in folders if each.is_dir()):
-        if (fault := open_folder(folder)) is not None:
-            advice = fault.rpartition("run ")[2]
-            findings.append(warn("key folder", fault.rpartition(":")[0], advice))
-    if settings.profile != "devnet" and config.keystore.parent == config.password_file.parent:
-        findings.append(
-            warn(
-                "password",
-                f"{config.password_file.name} lies beside the keystore that it opens",
-                "keep it elsewhere, as a systemd credential (password_file): see SECURITY.md",
-            )
-        )
-    return signer, findings
 
 
 def _profile(made: Made) -> Iterator[Finding]:
@@ -220,7 +147,7 @@ def _roster(made: Made) -> Iterator[Finding]:
             "one member, and a mainnet hub's threshold is two or more",
             "enter the other operators' signers in [[committee.members]]",
         )
-    for adapter in made.adapters:
+    for adapter, table in zip(made.adapters, made.settings.chains, strict=True):
         if adapter.chain not in own.addresses:
             yield fail(
                 f"payee {adapter.chain}",
@@ -234,7 +161,7 @@ def _roster(made: Made) -> Iterator[Finding]:
                 f"{unpack_address(adapter.chain, adapter.account)} that delivers: it is paid no gas",
                 "give the account's address in the roster, or pay from another keystore",
             )
-        if not any(adapter.account):
+        if table.get("keystore") is None:
             yield fail(
                 f"account {adapter.chain}",
                 "no keystore: nothing can be delivered or settled here",

@@ -7,6 +7,7 @@ The checks run at the same time, each within a bound, and are reported in a fixe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import shutil
@@ -15,8 +16,11 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from vagus.daemon.config import ConfigError, backends_of
+from vagus.daemon.credentials import CredentialError
 from vagus.daemon.doctor.chain import look_at_chain
-from vagus.daemon.doctor.config import Finding, fail, look_at, ok, warn
+from vagus.daemon.doctor.config import look_at
+from vagus.daemon.doctor.finding import Finding, fail, ok, warn
 from vagus.daemon.journal.database import read_only
 from vagus.daemon.journal.lock import holder
 from vagus.daemon.network import advice
@@ -42,6 +46,11 @@ GIB = 1 << 30
 # adjtimex(2): the state of a clock that no time service keeps.
 TIME_ERROR = 5
 _TIMEX_BYTES = 512
+
+_MENDS = {
+    "halts": "see what `vagus run` says of it; a backup comes back by `vagus restore`",
+    "models": "name a model's file by model_path under [[backends]], or another backend",
+}
 
 
 async def examine(
@@ -95,7 +104,10 @@ async def _within(title: str, seconds: float, check: Awaitable[list[Finding]]) -
     except TimeoutError:
         return [fail(title, f"no answer in {seconds:g} s", "see whether it is up and in reach")]
     except VagusError as error:
-        return [fail(title, str(error), "the line says what mends it")]
+        return [fail(title, str(error), _MENDS.get(title, "look at it, and ask again"))]
+    except OSError as error:
+        fault = f"{error.filename}: {error.strerror}"
+        return [fail(title, fault, "run as the user whose node it is")]
 
 
 async def _node(settings: Settings) -> list[Finding]:
@@ -175,7 +187,11 @@ def _disk(data: Path) -> list[Finding]:
 
 async def _models(settings: Settings) -> list[Finding]:
     """Ask each backend for one token of each model, which is the only readiness that counts."""
-    backends = await asyncio.to_thread(settings.backend_list)
+    backends: list[Backend] = []
+    for table in settings.backends:
+        # What the config's checks have said is not said again.
+        with contextlib.suppress(ConfigError, CredentialError):
+            backends += await asyncio.to_thread(backends_of, [table])
     return list(await asyncio.gather(*(_model(each) for each in backends)))
 
 

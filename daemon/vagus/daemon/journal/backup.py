@@ -22,11 +22,16 @@ from vagus.protocol import VagusError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 __all__ = ["BackupError", "Copied", "back_up", "restore"]
 
 _PAGES = 4096
+_WANTED = {
+    "backup": "name a file that `vagus backup` has written",
+    "journal": "look at the data folder in the config",
+}
 
 
 class BackupError(VagusError):
@@ -52,7 +57,7 @@ def back_up(journal: Path, target: Path, progress: Callable[[float], None]) -> C
         raise BackupError(f"{journal} does not exist: no node has run on this data folder")
     with (
         _new_file(target) as scratch,
-        _errors(journal),
+        _errors(journal, "journal"),
         contextlib.closing(sqlite3.connect(journal, isolation_level=None)) as source,
         contextlib.closing(sqlite3.connect(scratch, isolation_level=None)) as copy,
     ):
@@ -69,34 +74,48 @@ def back_up(journal: Path, target: Path, progress: Callable[[float], None]) -> C
     return Copied(target.stat().st_size, ended, unfinished)
 
 
-def restore(backup: Path, journal: Path, progress: Callable[[float], None]) -> Copied:
-    """Make a journal of a backup where there is none; the caller holds the data folder.
+def restore(
+    backup: Path,
+    journal: Path,
+    progress: Callable[[float], None],
+    folder: AbstractContextManager[object],
+) -> Copied:
+    """Make a journal of a backup where there is none.
 
-    Raises BackupError for a file that is no whole backup of this version, and where a journal, or a
-    part of one, is there already.
+    `folder` holds the journal's, and makes it where it is missing: it is entered once the backup is
+    known to be whole. Raises BackupError for a file that is no whole backup of this version, and
+    where a journal, or a part of one, is there already; and what `folder` raises.
     """
+    if not backup.is_file():
+        raise BackupError(f"{backup}: no such file; name one that `vagus backup` has written")
+    read_only = f"{backup.resolve().as_uri()}?mode=ro&immutable=1"
+    with (
+        _errors(backup, "backup"),
+        contextlib.closing(sqlite3.connect(read_only, uri=True)) as source,
+        contextlib.ExitStack() as stack,
+    ):
+        _check(backup, source, application_id=BACKUP_ID)
+        if fault := damage(source):
+            raise BackupError(f"{backup} is damaged ({fault}): take an older one")
+        stack.enter_context(folder)
+        _refuse_another(journal)
+        scratch = stack.enter_context(_new_file(journal))
+        copy = stack.enter_context(
+            contextlib.closing(sqlite3.connect(scratch, isolation_level=None))
+        )
+        _copy(source, copy, progress)
+        left = _mark(copy)
+        ended, unfinished = _count(copy)
+    return Copied(journal.stat().st_size, ended - left, unfinished, left)
+
+
+def _refuse_another(journal: Path) -> None:
     for name in (journal.name, f"{journal.name}-wal", f"{journal.name}-shm"):
         if journal.with_name(name).exists():
             raise BackupError(
                 f"{journal.with_name(name)} exists: move the old journal away, and keep it, since "
                 "it may know more than the backup"
             )
-    if not backup.is_file():
-        raise BackupError(f"{backup}: no such file")
-    read_only = f"{backup.resolve().as_uri()}?mode=ro&immutable=1"
-    with (
-        _new_file(journal) as scratch,
-        _errors(backup),
-        contextlib.closing(sqlite3.connect(read_only, uri=True)) as source,
-        contextlib.closing(sqlite3.connect(scratch, isolation_level=None)) as copy,
-    ):
-        _check(backup, source, application_id=BACKUP_ID)
-        if fault := damage(source):
-            raise BackupError(f"{backup} is damaged ({fault}): take an older one")
-        _copy(source, copy, progress)
-        left = _mark(copy)
-        ended, unfinished = _count(copy)
-    return Copied(journal.stat().st_size, ended - left, unfinished, left)
 
 
 def _mark(copy: sqlite3.Connection) -> int:
@@ -117,7 +136,7 @@ def _check(path: Path, db: sqlite3.Connection, application_id: int) -> None:
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if found != application_id or version == 0:
         kind = "backup" if application_id == BACKUP_ID else "journal"
-        raise BackupError(f"{path} is no {kind} of vagus")
+        raise BackupError(f"{path} is no {kind} of vagus: {_WANTED[kind]}")
     if version != SCHEMA_VERSION:
         raise BackupError(
             f"{path} has schema {version}, this vagus knows {SCHEMA_VERSION}: use the vagus that wrote it"
@@ -140,11 +159,14 @@ def _count(db: sqlite3.Connection) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _errors(path: Path) -> Iterator[None]:
+def _errors(path: Path, kind: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise BackupError(f"{path} cannot be copied: {error}") from error
+        todo = "look at the disks, and take an older backup where it stays"
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_NOTADB:
+            todo = _WANTED[kind]
+        raise BackupError(f"{path} cannot be copied ({error}): {todo}") from error
 
 
 @contextlib.contextmanager

@@ -191,7 +191,10 @@ class Journal(abc.ABC):
 
     @abc.abstractmethod
     async def unfinished(self) -> list[IntentRecord]:
-        """Return the intents that have not ended, oldest first."""
+        """Return the intents that have not ended: those that hold a nonce first, then by age.
+
+        A node carries so many at once and no more: who waits for a nonce must not keep out its holder.
+        """
 
     @abc.abstractmethod
     async def intent(self, intent_id: bytes) -> IntentRecord | None:
@@ -199,11 +202,21 @@ class Journal(abc.ABC):
 
     @abc.abstractmethod
     async def intents(self, limit: int, stage: Stage | None = None) -> list[IntentRecord]:
-        """Return the newest `limit` intents, newest first, of one stage or of all."""
+        """Return the newest `limit` intents, newest first, of one stage or of all.
+
+        The order is total: of those that were seen at one time, the greater id comes first.
+        """
 
     @abc.abstractmethod
+    async def counted(self) -> tuple[int, dict[Stage, int]]:
+        """Return the key of the newest line, and how many intents stand at each stage by then.
+
+        One reading: no line comes between the key and the counts.
+        """
+
     async def counts(self) -> dict[Stage, int]:
         """Return how many intents stand at each stage."""
+        return (await self.counted())[1]
 
     @abc.abstractmethod
     async def newest_tx(self, intent_id: bytes, kind: Kind) -> TxRecord | None:

@@ -27,10 +27,13 @@ class DataInUseError(VagusError):
 
 
 @contextlib.contextmanager
-def data_folder(path: Path) -> Iterator[Path]:
+def data_folder(
+    path: Path, advice: str = "stop it, or set another `data` folder"
+) -> Iterator[Path]:
     """Make the folder where it is missing (0700) and hold it.
 
-    Raises DataInUseError, and VagusError for a folder that cannot be written.
+    Raises DataInUseError, which ends with `advice`, and VagusError for a folder that cannot be
+    written.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -45,9 +48,7 @@ def data_folder(path: Path) -> Iterator[Path]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
-            raise DataInUseError(
-                f"{path} is in use by process {owner}: stop it, or set another `data` folder"
-            ) from None
+            raise DataInUseError(f"{path} is in use by process {owner}: {advice}") from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         yield path

@@ -73,6 +73,10 @@ SELECT stage, edges, COUNT(*), SUM(seconds) FROM (
   ) WHERE h.key>? AND h.key<=?
 ) GROUP BY stage, edges
 """
+# One statement is one reading, whatever is written meanwhile.
+_COUNTED = """
+SELECT (SELECT MAX(key) FROM history), stage, COUNT(*) FROM intents GROUP BY stage
+"""
 _WAITING = "SELECT stage, MIN(updated_at) FROM intents WHERE stage < 9 GROUP BY stage"
 
 
@@ -247,8 +251,11 @@ class SqliteJournal(Journal):
         return rows[0][0] if rows else None
 
     async def unfinished(self) -> list[IntentRecord]:
-        """Return the final intents that have not ended, oldest first."""
-        rows = await self._read(f"{INTENTS} WHERE stage < 9 AND final=1 ORDER BY +seen_at, height")
+        """Return the final intents that have not ended: those that hold a nonce, then oldest first."""
+        sent = "stage IN (6, 8) DESC"
+        rows = await self._read(
+            f"{INTENTS} WHERE stage < 9 AND final=1 ORDER BY {sent}, +seen_at, height"
+        )
         return [self._decode(row) for row in rows]
 
     async def intent(self, intent_id: bytes) -> IntentRecord | None:
@@ -259,14 +266,14 @@ class SqliteJournal(Journal):
     async def intents(self, limit: int, stage: Stage | None = None) -> list[IntentRecord]:
         """Return the newest `limit` intents, newest first, of one stage or of all."""
         where, values = ("", ()) if stage is None else ("WHERE stage=?", (stage,))
-        order = "ORDER BY seen_at DESC, height DESC LIMIT ?"
+        order = "ORDER BY seen_at DESC, id DESC LIMIT ?"
         rows = await self._read(f"{INTENTS} {where} {order}", *values, limit)
         return [self._decode(row) for row in rows]
 
-    async def counts(self) -> dict[Stage, int]:
-        """Return how many intents stand at each stage."""
-        rows = await self._read("SELECT stage, COUNT(*) FROM intents GROUP BY stage")
-        return {Stage(stage): count for stage, count in rows}
+    async def counted(self) -> tuple[int, dict[Stage, int]]:
+        """Return the newest line's key, and how many intents stand at each stage by then."""
+        rows = await self._read(_COUNTED)
+        return max((row[0] for row in rows), default=0), {Stage(row[1]): row[2] for row in rows}
 
     async def newest_tx(self, intent_id: bytes, kind: Kind) -> TxRecord | None:
         """Return an intent's newest transaction of a kind, or None."""

@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from typing_extensions import override
 
+from vagus.daemon.printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["JOURNAL", "JournalStream", "is_journal", "printable"]
+__all__ = ["JOURNAL", "JournalStream", "is_journal"]
 
 JOURNAL = Path("/run/systemd/journal/socket")
 
@@ -44,13 +46,6 @@ def is_journal(stream: TextIO, environment: Mapping[str, str] = os.environ) -> b
         str(found.st_dev),
         str(found.st_ino),
     )
-
-
-def printable(text: str) -> str:
-    """Escape every character that is not shown as itself: ends of lines, a terminal's controls."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
 
 
 class JournalStream(io.TextIOBase):

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 import structlog
 
-from vagus.daemon.service.journald import JOURNAL, JournalStream, is_journal, printable
+from vagus.daemon.printable import printable
+from vagus.daemon.service.journald import JOURNAL, JournalStream, is_journal
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
