@@ -84,10 +84,11 @@ def new_solana_hub(
     place: Callable[[Pubkey, bytes, Pubkey], None],
     keys: list[LocalAccount],
     threshold: int,
+    name: str = "hub",
     **settings: Any,
 ) -> "SolanaHub":
-    """Put a hub's program in place and initialize it with this first set."""
-    program, authority = person("hub").pubkey(), person("authority")
+    """Put a hub's program in place, at the address of its name, and initialize it with this first set."""
+    program, authority = person(name).pubkey(), person("authority")
     place(program, build("hub"), authority.pubkey())
     hub = SolanaHub(chain, program, keys, threshold)
     hub.initialize(**settings)

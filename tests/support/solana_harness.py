@@ -62,6 +62,7 @@ class SolanaHarness(ChainHarness):
         """Fund the accounts and deploy a hub; slots end by themselves meanwhile."""
         self.node = Urls(rpc, ws)
         self.client = await stack.enter_async_context(AsyncClient(rpc, Confirmed))
+        await self.started()
         deployer = Wallet(keccak256(b"who deploys"))
         payers = [Wallet(seed(each)).account for each in range(ACCOUNTS)]
         for key in (deployer.account, bytes(self.requester.pubkey()), *payers):
@@ -72,6 +73,9 @@ class SolanaHarness(ChainHarness):
         self.program = Program(Pubkey.from_string(address))
         self.config_key = self.program.address(b"config")
         self.requested = EventFilter(address, "IntentRequested")
+
+    async def started(self) -> None:
+        """What a node needs before it is asked for anything."""
 
     async def __aexit__(
         self,

@@ -78,6 +78,22 @@ async def test_a_transaction_that_timed_out_is_signed_again_under_its_sequence(
     assert (end.stage, end.tx_id) == (TxStage.FINAL, step.tx_id)
 
 
+async def test_what_timed_out_while_it_waited_for_others_is_offered_for_no_more(
+    adapter: ChainAdapter, harness: CosmosHarness
+) -> None:
+    first = await built(adapter)
+    second = await built(adapter, first.lane)
+    before = signed(await adapter.advance(second.state))
+    await harness.advance(TIMEOUT)
+    await ready(adapter, harness)
+    step = await adapter.advance(second.state)
+    after = signed(step)
+    assert (after.sequence, after.fee) == (before.sequence, before.fee)
+    assert after.timeout_height > before.timeout_height
+    ends = [await driven(adapter, harness, state) for state in (first.state, step.state)]
+    assert [end.stage for end in ends] == [TxStage.FINAL] * 2
+
+
 async def test_bytes_that_are_void_are_broadcast_without_an_error(
     adapter: ChainAdapter, harness: CosmosHarness
 ) -> None:

@@ -204,7 +204,7 @@ class Sender:
             self._sent.pop(name, None)
             return Step(await self._end(known, tx, name, heads.final), state, name)
         if heads.final.height >= tx.timeout_height:
-            return await self._signed_again(known, tx, name, heads)
+            return await self._signed_again(known, tx, heads, dearer=used == tx.sequence)
         if used < tx.sequence:
             return Step(TxStage.BROADCAST, state, name, self._again(known.raw, name))
         return Step(TxStage.BROADCAST, state, name, (known.raw,))
@@ -304,12 +304,16 @@ class Sender:
                 return TxStage.FINAL if outcomes[name] else TxStage.REVERTED
         return TxStage.LOST
 
-    async def _signed_again(self, known: _State, tx: CosmosTx, name: str, heads: Heads) -> Step:
-        """Sign what is void again, for more if it was offered and nobody included it."""
-        price = max(await self._price(), min(tx.fee * _RAISE / tx.gas, self._config.max_gas_price))
+    async def _signed_again(
+        self, known: _State, tx: CosmosTx, heads: Heads, *, dearer: bool
+    ) -> Step:
+        """Sign what is void again; `dearer` where its turn came and nobody included it."""
+        name, fee = tx_hash(known.raw), tx.fee
+        if dearer:
+            fee = min(_whole(fee * _RAISE), int(tx.gas * self._config.max_gas_price))
         again = dataclasses.replace(
             tx,
-            fee=_whole(tx.gas * price),
+            fee=max(fee, _whole(tx.gas * await self._price())),
             timeout_height=heads.latest.height + self._config.timeout_blocks,
         )
         raw = again.sign(self._signer(), self._config.live_id, known.number)

@@ -3,6 +3,8 @@
 //! The first argument is a slot's time in milliseconds. A line of JSON says where it listens. Then
 //! each line of standard input is an order: `slots N` stops the clock and adds so many slots, `run`
 //! lets it go on. The node ends with standard input.
+//!
+//! The node tells what happens over a channel of 1,024 places, and stands still when that is full.
 
 use std::io::BufRead;
 
@@ -14,6 +16,8 @@ fn main() -> Result<(), Failure> {
     let slot_time = std::env::args().nth(1).ok_or("say a slot's time in milliseconds")?;
     let surfnet = started(slot_time.parse()?)?;
     println!(r#"{{"rpc":"{}","ws":"{}"}}"#, surfnet.rpc_url(), surfnet.ws_url());
+    let events = surfnet.events().clone();
+    std::thread::spawn(move || events.iter().for_each(drop));
     for line in std::io::stdin().lock().lines() {
         obey(&surfnet, &line?)?;
     }
