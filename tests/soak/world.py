@@ -28,7 +28,7 @@ CHAIN_IDS = (31337, 31338)
 MIN_TTL = 65
 # Each block's state is a copy of the whole: a chain that keeps them all keeps nothing else. Blocks
 # with transactions are kept for as long as a node may be down here.
-ANVIL = ("--gas-limit", "60000000", "--prune-history", "64", "--transaction-block-keeper", "1200")
+ANVIL = ("--gas-limit", "60000000", "--prune-history", "64", "--transaction-block-keeper", "300")
 FUNDS = 10**6 * 10**18
 NODE = """\
 profile = "devnet"
