@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 
-.PHONY: help setup demo test check fmt lock bench soak package test-package clean
+.PHONY: help setup demo test test-nodes check fmt lock bench soak package test-package clean
 
 help:  ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -25,7 +25,12 @@ demo: setup  ## the main job: two chains, a node, a real model
 
 test: setup  ## the tests, on real nodes
 	@tests/tools
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore=tests/nodes --ignore=tests/cosmos
+
+test-nodes: setup  ## hubs and adapters on a real Surfpool and wasmd, which are built first, and the grid of rules
+	@PYTHONPATH=tests $(BIN)/python -m support.surfpool
+	@$(BIN)/python -c "from vagus.daemon.wasmd import wasmd_path; print(wasmd_path())"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/nodes tests/cosmos
 
 check: setup  ## ruff, mypy, pyright, the layers, the contracts builds: what CI checks
 	$(BIN)/ruff check .
