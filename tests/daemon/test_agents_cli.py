@@ -72,6 +72,10 @@ def test_a_new_agent_has_all_its_files_and_passes_its_own_tests(tmp_path: Path) 
         ("../mood", "no agent's name"),
         ("mood$cls", "no agent's name"),
         ("chat", "an agent chat is installed, by vagus"),
+        *(
+            (each, f"take another, such as my-{each}")
+            for each in ("class", "json", "vagus", "test", "testimony", "conftest", "pytest")
+        ),
     ],
 )
 def test_a_name_that_is_none_or_taken_is_refused(name: str, why: str, tmp_path: Path) -> None:
@@ -80,8 +84,8 @@ def test_a_name_that_is_none_or_taken_is_refused(name: str, why: str, tmp_path: 
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("name", ["class", "json", "agent", "vagus", "a", "x-1-y"])
-def test_a_name_that_python_uses_too_makes_a_whole_agent(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["agent", "a", "x-1-y", "my-json", "classes", "my-test"])
+def test_a_name_like_one_that_python_uses_makes_a_whole_agent(name: str, tmp_path: Path) -> None:
     new_distribution(name, tmp_path / "made")
     manifest = json.loads((tmp_path / "made" / "manifest.json").read_text())
     assert manifest["name"] == name
@@ -259,13 +263,26 @@ def test_the_manifest_of_what_is_not_installed_is_one_line_with_where_to_look(
 @pytest.mark.parametrize(
     ("output", "shown"),
     [
-        ("Paris.\n\tYes, é \U0001f468\u200d\U0001f469".encode(), None),
+        (
+            "Paris.\n\tYes, é \U0001f468 25\u00a0°C: 40\u202f%, \u0440\u0443, \u05d0\u05d1".encode(),
+            None,
+        ),
         (b"", None),
         ((100).to_bytes(32), "0x" + "00" * 31 + "64"),
         ((-1).to_bytes(32, signed=True), "0x" + "ff" * 32),
         (b"\x1b]0;owned\x07", "0x1b5d303b6f776e656407"),
         ("\u009b31m".encode(), "0xc29b33316d"),
         (b"over\rwritten", "0x6f7665720d7772697474656e"),
+        *(
+            (f"pay {chr(each)}bob".encode(), f"pay {json.dumps(chr(each))[1:-1]}bob")
+            for each in (
+                *range(0x202A, 0x202F),
+                *range(0x2066, 0x206A),
+                *range(0x200B, 0x2010),
+                *(0xFEFF, 0xAD, 0x61C, 0x2028, 0x2029),
+                *(0xE0001, 0xE0041, 0xE007F),
+            )
+        ),
     ],
 )
 def test_an_output_is_shown_as_text_only_where_it_is_some(output: bytes, shown: str | None) -> None:

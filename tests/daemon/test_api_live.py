@@ -259,3 +259,28 @@ async def test_a_node_that_stops_hangs_up_at_once(tmp_path: Path) -> None:
             loop = asyncio.get_running_loop()
             began = loop.time()
         assert loop.time() - began < 1.0  # and not after the server's own patience
+
+
+async def test_an_event_has_the_beginning_of_the_answer(node: Served) -> None:
+    answer = "é" * 150 + "中" * 1000
+    async with listening(node) as listener:
+        await listener.next("hello")
+        (record,) = await node.observe(1)
+        await walk(node, record, Stage.FINAL, Stage.ROUTED)
+        await node.journal.move(record, Stage.EXECUTED, output=answer.encode())
+        events = [await listener.next("transition") for _ in range(4)]
+    assert events[-1].data["intent"]["answer"] == answer[:300]
+    _, shown = await node.json("/v1/intents")
+    assert (shown["intents"][0]["answer"], shown["intents"][0]["output"]) == (answer[:300], answer)
+
+
+async def test_who_comes_late_is_told_counts_that_have_what_it_was_not_sent(
+    node: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "STATUS_SECONDS", 600)
+    async with listening(node) as early:
+        assert (await early.next("status")).data["key"] == 0
+        await node.observe(1, 2, 3)
+        async with listening(node) as late:
+            hello, status = await late.next("hello"), await late.next("status")
+    assert (hello.id, status.data["key"], status.data["intents"]["observed"]) == ("3", 3, 3)

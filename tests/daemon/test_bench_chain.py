@@ -56,3 +56,23 @@ def test_a_signal_ends_it_and_its_chain() -> None:
         assert bench.returncode == 130
         assert "nothing is left behind" in rest
         assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def test_a_time_under_nothing_is_said_to_be_too_small(capsys: pytest.CaptureFixture[str]) -> None:
+    """In a short run the bare client may be the slower one, by chance."""
+    from vagus.daemon.bench.chain import ChainBench
+    from vagus.daemon.bench.delivering import Deliveries
+    from vagus.daemon.bench.reading import Reading
+    from vagus.daemon.cli.bench import _print_chain
+
+    reading = Reading("1 of 1", chain_s=2.0, adapter_s=1.5, ratio=0.75, intents_per_s=80.0)
+    sent = [
+        Deliveries("1 of 1", chain_per_s=90.0, adapter_per_s=95.0, node_ms=each)
+        for each in (-6.31, 1.25)
+    ]
+    _print_chain(ChainBench(120, 3.0, (reading,), tuple(sent)))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-3].endswith("too small to say")
+    assert lines[-2].endswith(" 1.25")
+    assert lines[-1].endswith("the node adds too small to say")
+    assert "-" not in "".join(lines)

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from support.journals import HUB
 from support.node import vagus
@@ -304,12 +303,57 @@ def test_a_resume_says_what_was_halted_and_asks(config: Path) -> None:
     (config.parent / "data").mkdir(mode=0o700)
     asyncio.run(halted(config))
     assert isinstance(resume(config, chain="eip155:1").exception, ConfigError)
-    for answer, left in (("", [CHAIN]), ("n\n", [CHAIN]), ("y\n", [])):
+    for answer, left in (("n\n", [CHAIN]), ("y\n", [])):
         result = resume(config, answer=answer)
         assert result.exit_code == (1 if left else 0)
         assert "the final block 7 was replaced" in result.stderr
         assert halts(config) == left
     assert json.loads(resume(config, "--json").stdout) == {"chain": CHAIN, "resumed": False}
+
+
+async def test_a_resume_without_a_terminal_says_what_to_give(config: Path) -> None:
+    (config.parent / "data").mkdir(mode=0o700)
+    await halted(config)
+    code, _, err = await vagus("resume", CHAIN, "--config", config)
+    assert code == 2
+    assert err.splitlines()[-1].endswith(
+        f"{CHAIN} stays halted: answer y, or give --yes where nobody can"
+    )
+    assert halts(config) == [CHAIN]
+    code, _, err = await vagus("resume", CHAIN, "--config", config, "--yes")
+    assert (code, halts(config)) == (0, [])
+    assert "Have you looked" not in err
+
+
+def test_a_backend_is_named_by_its_kind_and_a_region_that_nobody_gave_is_said_so(
+    config: Path,
+) -> None:
+    server = '[[backends]]\nkind = "openai"\nname = "gpu"\nbase_url = "http://127.0.0.1:9/v1"\n'
+    server += 'models = [{ name = "m" }]\n'
+    config.write_text(config.read_text().replace(LOCAL, server))
+    found = by_name(look_at(config).findings)["backend gpu"]
+    assert found.finding == "kind openai, region not given"
+
+
+async def test_a_report_that_nobody_watches_is_plain_lines(config: Path) -> None:
+    """No colour, and nothing of a log, on a chain that does not answer and a broken model."""
+    config.write_text(config.read_text().replace(LOCAL, f'{LOCAL}model_path = "/dev/null"\n'))
+    code, out, err = await vagus("doctor", "--config", config)
+    assert code == 1
+    assert "\x1b" not in out + err
+    starts = ("ok  ", "warn", "fail", "      → ")
+    assert all(line.startswith(starts) for line in out.splitlines())
+    assert all(line.startswith("… ") for line in err.splitlines()), err
+
+
+async def test_a_halt_says_the_whole_way_back(config: Path) -> None:
+    (config.parent / "data").mkdir(mode=0o700)
+    await halted(config)
+    halt = by_name(await examine(config, lambda _: None, lambda _: None))[f"halt {CHAIN}"]
+    steps = ["stop the node", "correct rpc", f"vagus resume {CHAIN}", "start the node"]
+    places = [halt.advice.index(step) for step in steps]
+    assert places == sorted(places)
+    assert f"POST /v1/chains/{CHAIN}/resume" in halt.advice
 
 
 def test_who_holds_a_folder_is_known_without_touching_it(tmp_path: Path) -> None:

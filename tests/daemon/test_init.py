@@ -1,10 +1,17 @@
 """`vagus init` finds what is wrong before it makes a key, and says it in one line."""
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
 from support.node import vagus
+from vagus.daemon.cli import app
+from vagus.daemon.config import ConfigError
 
 ACCOUNT = "0x" + "ab" * 20
 LOCAL = f"id=eip155:31337,hub=eip155:31337:{ACCOUNT},rpc=http://127.0.0.1:1"
@@ -78,3 +85,68 @@ async def test_keys_that_cannot_be_opened_are_left_and_named(tmp_path: Path) -> 
     err = await refused(tmp_path, "--chain", LOCAL)
     assert f"wrong password for {tmp_path / 'keys' / 'signer.json'}: name the file" in err
     assert err.count("\n") == 1
+
+
+def answered(folder: Path, *answers: str) -> Result:
+    text = "".join(f"{answer}\n" for answer in answers)
+    return CliRunner().invoke(app, ["init", str(folder)], input=text)
+
+
+def test_an_answer_that_is_none_is_asked_for_again_with_the_reason(tmp_path: Path) -> None:
+    done = answered(
+        tmp_path / "node",
+        *("betanet", "testnet"),
+        *("sepolia", "", "eip155:7357"),
+        *("ftp://rpc.example", "http://127.0.0.1:1", "http://127.0.0.1:1", "http://127.0.0.1:2"),
+        *("0x12", f"eip155:1:{ACCOUNT}", f"eip155:7357:{ACCOUNT}"),
+    )
+    assert done.exit_code == 0, done.output
+    for reason in (
+        "betanet: it is devnet, testnet or mainnet",
+        "'sepolia' is not a CAIP-2 chain id",
+        "must be a URL that begins with http or https",
+        "has an endpoint twice",
+        "'0x12' is not a CAIP-10 account id",
+        "hub is on eip155:1, and the chain is eip155:7357",
+    ):
+        assert done.stderr.count(reason) == 1, reason
+    assert "31337" not in done.stderr  # a devnet's chain is no default of a testnet
+    written = (tmp_path / "node" / "vagus.toml").read_text()
+    assert f'hub = "eip155:7357:{ACCOUNT}"' in written
+    assert "http://127.0.0.1:2" in written
+
+
+def test_a_devnet_takes_no_public_chain_and_has_defaults(tmp_path: Path) -> None:
+    done = answered(tmp_path, "", "eip155:1", "", "", f"eip155:31337:{ACCOUNT}")
+    assert done.exit_code == 0, done.output
+    assert done.stderr.count("is Ethereum, a public chain") == 1
+    assert 'rpc = "http://127.0.0.1:8545"' in (tmp_path / "vagus.toml").read_text()
+
+
+def test_an_end_of_the_answers_says_what_to_give_and_keeps_the_keys(tmp_path: Path) -> None:
+    done = answered(tmp_path, "devnet", "eip155:31337")
+    assert isinstance(done.exception, ConfigError)
+    assert "give --chain id=…" in str(done.exception)
+    assert (tmp_path / "keys" / "signer.json").exists()
+    assert not (tmp_path / "vagus.toml").exists()
+
+
+@pytest.mark.parametrize("given", [(), ("--profile", "testnet")])
+async def test_ctrl_c_leaves_with_130(tmp_path: Path, given: tuple[str, ...]) -> None:
+    primary, terminal = os.openpty()
+    command = (sys.executable, "-m", "vagus.daemon", "init", str(tmp_path / "node"), *given)
+    process = subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    try:
+        said = b""
+        while b"Chain (CAIP-2" not in said and b"Profile [" not in said:
+            said += os.read(primary, 4096)
+        state = Path(f"/proc/{process.pid}/stat")
+        while state.read_text().rpartition(") ")[2][0] != "S":
+            pass  # it says its question, and then sleeps until the answer
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    finally:
+        process.kill()
+        process.wait()
+        os.close(primary)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,31 @@ async def test_a_payload_of_an_agent_that_is_not_here_is_sent_and_said_to_be_unc
     assert (code, out) == (1, "")
     assert "the payload cannot be checked here: agent chat@2 is not installed" in err
     assert "eip155:31337 does not answer" in err
+
+
+@pytest.mark.parametrize(
+    ("backend", "waits"),
+    [("local/SmolLM2", "for the answer of local/SmolLM2, since "), ("", "for its refusal, since ")],
+)
+async def test_a_routed_intent_says_for_what_it_waits_since_when_and_until_when(
+    node: Served, config: Path, backend: str, waits: str
+) -> None:
+    (record,) = await node.observe(1)
+    await node.journal.move(record, Stage.FINAL)
+    await node.journal.move(record, Stage.ROUTED, backend=backend)
+    shown = await node.journal.intent(record.id)
+    assert shown is not None
+    since = datetime.fromtimestamp(int(shown.updated_at), UTC)
+    code, out, _ = await vagus("intent", "show", "0x" + record.id.hex(), "--config", config)
+    (line,) = [line for line in out.splitlines() if line.startswith("waits")]
+    assert code == 0
+    assert line.split(maxsplit=1)[1] == (
+        f"{waits}{since:%Y-%m-%d %H:%M:%S} UTC; its deadline is 2033-05-18 03:33:20 UTC"
+    )
+
+
+async def test_an_intent_that_has_ended_waits_for_nothing(node: Served, config: Path) -> None:
+    (record,) = await node.observe(1)
+    await node.journal.move(record, Stage.LEFT, reason="left to its refund")
+    _, out, _ = await vagus("intent", "show", "0x" + record.id.hex(), "--config", config)
+    assert "waits" not in out

@@ -1,6 +1,7 @@
 """What every journal promises. An implementation joins by a line in JOURNALS."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -455,3 +456,44 @@ async def test_a_halt_leaves_the_other_chains_as_they_are(opened: Open) -> None:
         assert await journal.cursor(HUB) == Cursor(2, 1)
         assert await journal.lane(LANE) == lane(1)
         assert [each.stage for each in await journal.unfinished()] == [Stage.SUBMITTED]
+
+
+async def test_counts_and_the_line_they_go_to_are_one_reading(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is written between two statements of a reader, the lines up to the key add up."""
+    async with opened() as journal:
+        assert await journal.counted() == (0, {})
+        records = await journal.observe(HUB, [request(seq) for seq in range(1, 9)], Cursor(9, 1))
+        waiting, real = list(records), journal._read  # type: ignore[attr-defined]
+
+        async def read(sql: str, *values: object) -> object:
+            found = await real(sql, *values)
+            if waiting:
+                await journal.move(waiting.pop(), Stage.FINAL)
+            return found
+
+        monkeypatch.setattr(journal, "_read", read)
+        for _ in range(3):
+            key, counts = await journal.counted()
+            stands = {
+                each.record.id: each.stage
+                for each in await journal.history_after(0, 1000)
+                if each.key <= key
+            }
+            assert counts == Counter(stands.values())
+
+
+async def test_intents_that_were_seen_at_one_time_have_an_order(opened: Open) -> None:
+    async with opened() as journal:
+        first = await journal.observe(HUB, [request(seq, 2) for seq in range(1, 40)], None)
+        last = await journal.observe(HUB, [request(seq, 1) for seq in range(40, 60)], None)
+        assert first == last == []
+        shown = [each.id for each in await journal.intents(100)]
+        wanted = [
+            sorted((request(seq).intent.id for seq in seqs), reverse=True)
+            for seqs in (range(40, 60), range(1, 40))
+        ]
+        assert shown == wanted[0] + wanted[1]
+        assert [each.id for each in await journal.intents(25)] == shown[:25]
+        assert [each.id for each in await journal.intents(25, Stage.OBSERVED)] == shown[:25]

@@ -220,6 +220,19 @@ async def test_an_intents_end_is_counted_by_what_became_of_it(
         assert (await values(node))[key("vagus_intents_ended_total", end=end)] == 1
 
 
+async def test_an_intent_that_shows_another_node_with_the_keys_is_counted(tmp_path: Path) -> None:
+    found = requested(1)
+    record = IntentRecord(
+        found.intent.id, HUB, found.intent, b"", b"", 1, "0x", Stage.CLOSED, 0.0, 0.0
+    )
+    async with serving(tmp_path) as node:
+        node.metrics.ended(record)
+        assert (await values(node))[key("vagus_keys_elsewhere_total", what="outcome")] == 0
+        record.elsewhere = "outcome"
+        node.metrics.ended(record)
+        assert (await values(node))[key("vagus_keys_elsewhere_total", what="outcome")] == 1
+
+
 async def test_stages_are_timed_by_the_journals_own_times(tmp_path: Path) -> None:
     async with serving(tmp_path) as node:
         await scrape(node)

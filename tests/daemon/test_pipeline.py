@@ -1,6 +1,8 @@
 """How an intent's life goes, and in which ways it may end."""
 
+from collections.abc import MutableMapping
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import pytest
@@ -315,3 +317,99 @@ async def test_a_settlement_that_somebody_else_made_closes_the_intent(node: Node
     node.a.ends[record.id] = IntentState.SETTLED
     await node.carry(record)
     assert (record.stage, record.reason) == (Stage.CLOSED, "settled by someone else")
+
+
+def told(logs: list[MutableMapping[str, Any]]) -> list[str]:
+    """What the log says of keys that are used elsewhere."""
+    found = [each for each in logs if each["event"] == "keys used elsewhere"]
+    assert all(each["log_level"] == "warning" and "runbook" in each["todo"] for each in found)
+    return [each["reason"] for each in found]
+
+
+async def test_a_delivery_from_the_own_account_that_the_journal_has_not_is_another_nodes(
+    node: Node,
+) -> None:
+    record = await node.ask()
+    await node.carry_to(record, Stage.ATTESTED)
+    node.b.faults["estimate"] = [AlreadyDone("already delivered")]
+    node.b.delivered_by_others[record.id] = delivery_of(record, node.b.account)
+    with capture_logs() as logs:
+        await node.carry(record)
+    assert (record.stage, record.elsewhere) == (Stage.SETTLED, "delivery")
+    assert told(logs) == [
+        "delivered from this node's account, by a transaction that its journal has not"
+    ]
+
+
+@pytest.mark.parametrize("end", [TxStage.LOST, TxStage.REVERTED])
+async def test_a_delivery_that_another_of_the_own_account_overtook_is_another_nodes(
+    node: Node, end: TxStage
+) -> None:
+    record = await node.ask()
+    await node.carry_to(record, Stage.SUBMITTED)
+    node.b.steps = [end]
+    node.b.delivered_by_others[record.id] = delivery_of(record, node.b.account)
+    with capture_logs() as logs:
+        await node.carry(record)
+    assert (record.elsewhere, len(told(logs))) == ("delivery", 1)
+
+
+async def test_another_outcome_of_the_own_epoch_is_another_nodes(node: Node) -> None:
+    for epoch, seen in ((0, "outcome"), (1, "")):
+        record = await node.ask()
+        await node.carry_to(record, Stage.ATTESTED)
+        node.b.faults["estimate"] = [AlreadyDone("already delivered")]
+        ours = delivery_of(record, b"\x01" * 32)
+        assert record.attestation is not None
+        node.b.delivered_by_others[record.id] = replace(
+            ours, output_hash=keccak256(b"Rome"), epoch=record.attestation.epoch + epoch
+        )
+        with capture_logs() as logs:
+            await node.carry(record)
+        assert (record.stage, record.elsewhere, len(told(logs))) == (Stage.CLOSED, seen, bool(seen))
+
+
+async def test_a_settlement_without_a_receipt_of_the_journal_is_another_nodes(node: Node) -> None:
+    record = await node.ask()
+    await node.carry_to(record, Stage.CONFIRMED)
+    node.a.faults["estimate"] = [AlreadyDone("intent not open")]
+    node.a.ends[record.id] = IntentState.SETTLED
+    with capture_logs() as logs:
+        await node.carry(record)
+    assert (record.elsewhere, len(told(logs))) == ("settlement", 1)
+
+
+async def test_a_nonce_that_another_transaction_used_is_told_once_an_intent(node: Node) -> None:
+    record = await node.ask()
+    await node.carry_to(record, Stage.SUBMITTED)
+    lost = await node.journal.newest_tx(record.id, Kind.DELIVER)
+    assert lost is not None
+    await node.b.broadcast(lost.state[32:])
+    node.b.pass_time(1)
+    node.b._delivered.clear()
+    node.b.steps = [TxStage.LOST]
+    with capture_logs() as logs:
+        await node.carry(record)
+    assert (record.stage, record.elsewhere, len(told(logs))) == (Stage.SETTLED, "nonce", 1)
+
+
+async def test_what_a_node_and_a_stranger_do_is_not_taken_for_another_node(node: Node) -> None:
+    """Its own delivery after a crash, a stranger's with the same signatures, intents of long ago."""
+    own, strangers, old = await node.ask(), await node.ask(), await node.ask()
+    await node.carry_to(own, Stage.SUBMITTED)
+    again = await node.journal.intent(own.id)
+    assert again is not None
+    await node.carry_to(strangers, Stage.SUBMITTED)
+    node.b.steps = [TxStage.FINAL, TxStage.REVERTED]
+    node.b.delivered_by_others[own.id] = delivery_of(own, node.b.account)
+    node.b.delivered_by_others[strangers.id] = delivery_of(strangers, b"\x01" * 32)
+    node.a.ends[old.id] = IntentState.SETTLED
+    with capture_logs() as logs:
+        for record in (again, strangers, old):
+            await node.carry(record)
+    assert [each.stage for each in (again, strangers, old)] == [
+        Stage.SETTLED,
+        Stage.SETTLED,
+        Stage.CLOSED,
+    ]
+    assert told(logs) == []

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import pwd
 import re
 import stat
 import subprocess
@@ -9,9 +11,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from support.node import vagus
-from vagus.daemon.tokens import TokenError, find_token, new_token, read_tokens, revoke_token
+from vagus.daemon.cli import app
+from vagus.daemon.owner import OwnerError, as_user
+from vagus.daemon.tokens import (
+    TokenError,
+    TokenFileError,
+    find_token,
+    new_token,
+    read_tokens,
+    revoke_token,
+)
 
 
 @pytest.fixture
@@ -148,3 +160,54 @@ async def test_the_command_line_says_what_the_config_lacks(tmp_path: Path) -> No
     code, _, err = await vagus("tokens", "list", "-c", config)
     assert code == 2
     assert 'write tokens_file = "tokens.json" under [http]' in err
+
+
+NOBODY = 54_321  # a number that no user has
+
+
+@pytest.fixture
+def anothers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A node's config beside its data folder, which are another user's than this root's."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "vagus.toml").write_text(CONFIG)
+    if os.geteuid() == 0:
+        for path in (tmp_path, *tmp_path.iterdir()):
+            os.chown(path, NOBODY, NOBODY)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    return tmp_path / "vagus.toml"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("tokens", "new", "ops", "--scope", "intents:write"),
+        ("tokens", "revoke", "ops"),
+        ("intent", "poke", "0x" + "12" * 32),
+        ("resume", "eip155:1", "--yes"),
+        ("restore", "a.backup"),
+    ],
+)
+def test_root_writes_nothing_among_the_files_of_a_node_that_another_user_runs(
+    anothers: Path, command: tuple[str, ...]
+) -> None:
+    before = sorted(anothers.parent.rglob("*"))
+    done = CliRunner().invoke(app, [*command, "--config", str(anothers)])
+    assert isinstance(done.exception, OwnerError)
+    assert f"{anothers.parent / 'data'} belongs to user" in str(done.exception)
+    assert "run it as that user" in str(done.exception)
+    assert sorted(anothers.parent.rglob("*")) == before
+
+
+def test_root_is_not_told_to_take_a_nodes_file(anothers: Path) -> None:
+    tokens = anothers.with_name("tokens.json")
+    tokens.touch(0o600)
+    os.chown(tokens, *((NOBODY, NOBODY) if os.getuid() == 0 else (-1, -1)))
+    with pytest.raises(TokenFileError, match="belongs to user") as caught:
+        read_tokens(tokens)
+    assert caught.value.advice.startswith("run it as that user")
+    assert "chown" not in caught.value.advice
+
+
+def test_root_is_told_the_command_with_the_users_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: pwd.struct_passwd(["vagus"] * 7))
+    assert as_user(999) == "run it as that user, runuser -u vagus -- vagus …"

@@ -1,14 +1,17 @@
 """The page in a real Chromium, over a real API and journal: live, inert, usable by keyboard and ear."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from coincurve import PrivateKey
 from playwright.async_api import Browser, Page, expect
 
 from support.browser import Tab, opened
 from support.npm import installed
+from support.pipelines import two_chains
 from support.served import Served, serving
 from vagus.daemon.journal.records import IntentRecord, Stage
 from vagus.protocol import Status
@@ -369,3 +372,104 @@ async def test_a_page_comes_back_by_itself_and_has_missed_nothing(
         await expect(tab.page.locator("#stream")).to_have_text("Live")
         assert await tab.page.evaluate("window.stays") is True
         await context.__aexit__(None, None, None)
+
+
+async def test_every_row_of_one_block_shows_its_answer_in_the_order_of_the_list(
+    node: Served, tab: Tab
+) -> None:
+    await tab.open()
+    records = await node.observe(*range(1, 188))  # one reading: all of them are seen at one time
+    async with asyncio.TaskGroup() as group:
+        for record in records:
+            answer = f"answer {record.intent.seq}".encode()
+            group.create_task(walk(node, record, Stage.SETTLED, answer), name="walk")
+    await expect(column(tab.page, "ended").locator(".count")).to_have_text("187")
+    for shown in (25, 75):
+        await expect(tab.page.locator("#rows tr")).to_have_count(shown)
+        _, listed = await node.json(f"/v1/intents?limit={shown}")
+        links = [f"#/intent/{each['id']}" for each in listed["intents"]]
+        answers = [f"answer {each['seq']}" for each in listed["intents"]]
+        rows = tab.page.locator("#rows")
+        assert await rows.locator("a").evaluate_all("all => all.map(a => a.hash)") == links
+        await expect(rows.locator(".said")).to_have_text(answers)
+        await tab.page.get_by_role("button", name="Show more").click()
+
+
+async def test_counts_hold_for_who_comes_between_two_statuses(
+    browser: Browser, node: Served, tab: Tab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vagus.daemon.api.live.STATUS_SECONDS", 600)
+    await tab.open()
+    await expect(tab.page.locator("#ready")).to_have_text("Ready")
+    records = await node.observe(*range(1, 6))
+    for record in records:
+        await walk(node, record, Stage.ROUTED)
+    async with opened(browser, node.root) as late:
+        await late.open()
+        await expect(late.page.locator("#ready")).to_have_text("Ready")
+        await walk(node, records[0], Stage.EXECUTED)
+        for page in (tab.page, late.page):
+            await expect(column(page, "executed").locator(".count")).to_have_text("1")
+            await expect(column(page, "routed").locator(".count")).to_have_text("4")
+            await expect(column(page, "observed").locator(".count")).to_have_text("0")
+
+
+async def test_what_a_silent_node_was_is_shown_as_unknown_with_since_when(
+    browser: Browser, tmp_path: Path
+) -> None:
+    async with two_chains(PrivateKey(b"\x05" * 32)) as chains, contextlib.AsyncExitStack() as stack:
+        async with serving(tmp_path, chains) as node:
+            port = node.port
+            for chain in chains:
+                assert chain.heads is not None
+                node.network.read_to(chain, chain.heads.final.height)
+            tab = await stack.enter_async_context(opened(browser, node.root, outages=True))
+            await tab.open()
+            await expect(tab.page.locator("#ready")).to_have_text("Ready")
+            pills = tab.page.locator("#chains .pill")
+            await expect(pills).to_have_text(["ready", "ready"])
+        await expect(tab.page.locator("#ready")).to_have_text("Unknown")
+        await expect(tab.page.locator("#why")).to_contain_text("no answer since")
+        await expect(pills).to_have_text(["unknown", "unknown"])
+        await expect(tab.page.locator("#chains")).to_contain_text("as it was at")
+        await expect(tab.page.locator(".pill.ready")).to_have_count(0)
+        async with serving(tmp_path, chains, port=port) as node:
+            for chain in chains:
+                assert chain.heads is not None
+                node.network.read_to(chain, chain.heads.final.height)
+            await expect(tab.page.locator("#ready")).to_have_text("Ready")
+            await expect(pills).to_have_text(["ready", "ready"])
+            await stack.aclose()
+
+
+async def test_a_narrow_window_shows_each_intents_stage_and_answer(
+    browser: Browser, node: Served
+) -> None:
+    (record,) = await node.observe(1)
+    await walk(node, record, Stage.SETTLED, answer=b"Paris, as far as anybody knows. " * 9)
+    async with opened(browser, node.root, viewport={"width": 320, "height": 640}) as tab:
+        await tab.open()
+        row = tab.page.locator("#rows").get_by_role("row")
+        await expect(row.locator(".tag")).to_have_text("fulfilled")
+        for part in (".tag", ".said", "a", ".num"):
+            box = await row.locator(part).bounding_box()
+            assert box is not None
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= 320
+            assert box["width"] > 0
+        assert await tab.page.evaluate("document.documentElement.scrollWidth") <= 320
+        table = tab.page.get_by_role("table")
+        assert await table.evaluate("each => each.scrollWidth <= each.parentElement.clientWidth")
+        await expect(table.get_by_role("rowheader")).to_have_count(1)
+        await expect(row.get_by_role("cell")).to_have_count(5)
+
+
+async def test_escape_leaves_an_intents_story(node: Served, tab: Tab) -> None:
+    (record,) = await node.observe(1)
+    await tab.open()
+    link = tab.page.locator(f'#rows a[href="#/intent/{hex_of(record)}"]')
+    await link.click()
+    await expect(tab.page.locator("#story-title")).to_be_focused()
+    await tab.page.keyboard.press("Escape")
+    await expect(tab.page.locator("#overview")).to_be_visible()
+    await expect(tab.page.locator(f'a[href="#/intent/{hex_of(record)}"]:focus')).to_have_count(1)

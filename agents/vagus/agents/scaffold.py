@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import keyword
 import re
 import sys
 import tempfile
@@ -16,6 +17,7 @@ __all__ = ["new_distribution"]
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 MAX_NAME = 32
+_USED = frozenset({*keyword.kwlist, *sys.stdlib_module_names, "conftest", "pytest", "vagus"})
 # A file of the template, and where it goes; $package is the import package.
 _FILES = {
     "pyproject.toml.txt": "pyproject.toml",
@@ -36,6 +38,11 @@ def new_distribution(name: str, folder: Path) -> list[Path]:
         raise ValueError(
             f"{name} is no agent's name: up to {MAX_NAME} small letters and digits, words joined "
             "by a dash, as in mood-of-text"
+        )
+    # pytest takes a class for tests by how its name begins.
+    if name.startswith("test") or name.replace("-", "_") in _USED:
+        raise ValueError(
+            f"{name} is a name that Python, pytest or vagus uses: take another, such as my-{name}"
         )
     for each in installed_agents():
         if each.entry.split(".")[0] == name:

@@ -84,6 +84,16 @@ class ChainChoice:
                 raise ConfigError([f"--chain: {word}: {shown}; {wanted}"])
         return cls(parts["id"][0], parts["hub"][0], tuple(parts["rpc"]), parts.get("ws", [None])[0])
 
+    @classmethod
+    def begun(cls, chain: str, rpc: tuple[str, ...], profile: str) -> ChainChoice:
+        """Return a choice of which only this is known: `check` then finds no fault but in that.
+
+        Endpoints that are still to come, and the hub, are stood in for.
+        """
+        missing = range(len(rpc), LEAST_ENDPOINTS[profile])
+        to_come = tuple(f"http://endpoint-{at}.invalid" for at in missing)
+        return cls(chain, f"{chain}:0x{'11' * 20}", rpc + to_come)
+
     def check(self, profile: str) -> None:
         """Raise ConfigError for what the chain's adapter, or the profile, would refuse."""
         where = f"chain {self.id}"

@@ -14,6 +14,7 @@ import msgspec
 from vagus.daemon.config import ConfigError, Settings
 from vagus.daemon.credentials import is_credential
 from vagus.daemon.journal.records import Stage
+from vagus.daemon.owner import require_node_user
 from vagus.daemon.tokens import new_token, revoke_token
 from vagus.protocol import VagusError
 
@@ -60,7 +61,8 @@ async def poke(settings: Settings, intent_id: str) -> dict[str, Any]:
     """Have a node try again now what an intent waits for; `{"stage", "woken"}`.
 
     The call needs a token: one is made for it in the config's tokens file, and revoked after it.
-    Raises TokenError where that file is of no use, NodeError in the node's words, ConfigError.
+    Raises TokenError where that file is of no use, NodeError in the node's words, ConfigError,
+    OwnerError.
     """
     path, file = _path(intent_id), settings.http.tokens_file
     if file is None:
@@ -75,6 +77,7 @@ async def poke(settings: Settings, intent_id: str) -> dict[str, Any]:
                 f"make a token: send POST {node_url(settings)}{path}/poke with one of yours"
             ]
         )
+    require_node_user(settings)
     name = f"intent-poke-{secrets.token_hex(4)}"
     token = await asyncio.to_thread(new_token, file, name, ["intents:write"])
     try:

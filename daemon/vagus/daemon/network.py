@@ -233,4 +233,8 @@ def heads_of(adapter: ChainAdapter) -> Heads:
 
 def advice(chain: str) -> str:
     """Say what to do about a halted chain."""
-    return f"look at the chain and its endpoints; once you trust them again: vagus resume {chain}"
+    return (
+        "look at the chain and its endpoints; once you trust them: stop the node, correct rpc if that "
+        f"was wrong, vagus resume {chain}, start the node (or, where the config is right, while it "
+        f"runs: POST /v1/chains/{chain}/resume). A restart alone changes nothing"
+    )

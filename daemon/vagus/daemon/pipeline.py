@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import structlog
 
 from vagus.adapters.base import CallbackState, Delivery, IntentState, Rejected, TxStage
+from vagus.daemon.elsewhere import Deed, delivered_elsewhere, note
 from vagus.daemon.execute import Outcome, label, refused
 from vagus.daemon.failpoints import failpoint
 from vagus.daemon.journal.base import DamagedError
@@ -249,11 +250,14 @@ class Pipeline:
             await self._confirm(record, dest, delivery)
         else:
             _require_no_success(record, dest)
+            _note_nonce(record)
             await self._deliver(record)
 
     async def _confirm(self, record: IntentRecord, dest: ChainAdapter, delivery: Delivery) -> None:
         """Fix the payouts by the delivery's record, if it is the outcome that was decided."""
         ours = _attestation(record)
+        tx = record.tx or await self._journal.newest_tx(record.id, Kind.DELIVER)
+        note(record, delivered_elsewhere(delivery, ours, dest.account, tx))
         decided = (ours.status, ours.output_hash, ours.evidence_hash)
         if (delivery.status, delivery.output_hash, delivery.evidence_hash) != decided:
             reason = "another outcome than this node's stands on the destination"
@@ -330,6 +334,7 @@ class Pipeline:
             await self._close(record, state)
         else:
             _require_no_success(record, origin)
+            _note_nonce(record)
             await self._confirmed(record)
 
     async def _close(self, record: IntentRecord, state: IntentState) -> None:
@@ -337,6 +342,8 @@ class Pipeline:
             # Looked at again after a halt: this node's own receipt has settled it.
             await self._journal.move(record, Stage.SETTLED)
             return
+        if state == IntentState.SETTLED and record.stage == Stage.CONFIRMED:
+            note(record, Deed.SETTLEMENT)
         reason = f"{state.name.lower()} by someone else"
         await self._journal.move(record, Stage.CLOSED, note=reason, reason=reason)
 
@@ -389,6 +396,11 @@ def _require_no_success(record: IntentRecord, adapter: ChainAdapter) -> None:
     """
     if record.tx is not None and record.tx.stage == TxStage.FINAL:
         raise Retry(f"{record.tx.tx_id} was final on {adapter.chain}, and its hub does not show it")
+
+
+def _note_nonce(record: IntentRecord) -> None:
+    if record.tx is not None and record.tx.stage == TxStage.LOST:
+        note(record, Deed.NONCE)
 
 
 def _log(record: IntentRecord) -> structlog.typing.FilteringBoundLogger:

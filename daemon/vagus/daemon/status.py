@@ -115,8 +115,7 @@ class Status:
 
     async def whole(self) -> dict[str, Any]:
         """Return all of it at once, for a page that shows it all."""
-        key = await self.journal.newest_key()
-        counts = await self.journal.counts()
+        key, counts = await self.journal.counted()
         waiting = await self.journal.waiting_since()
         now = time.time()
         return {

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from vagus.daemon.credentials import located
+from vagus.daemon.owner import as_user, user_name
 from vagus.protocol import VagusError
 
 if TYPE_CHECKING:
@@ -116,10 +117,12 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise TokenFileError(f"{path} is no regular file", _OTHER)
-            if found.st_uid not in (os.geteuid(), 0):
+            if found.st_uid not in (me := os.geteuid(), 0):
+                # Root is told no chown: the file may be a running node's, which could not read it then.
+                or_take = f"; or, if it is user {me}'s, as root: chown {me} {path}" if me else ""
                 raise TokenFileError(
-                    f"{path} belongs to user {found.st_uid}",
-                    f"run as that user; or, if it is yours, run chown {os.geteuid()} {path}",
+                    f"{path} belongs to user {user_name(found.st_uid)}",
+                    as_user(found.st_uid) + or_take,
                 )
             if found.st_mode & 0o077:
                 mode = f"{stat.S_IMODE(found.st_mode):04o}"
@@ -128,7 +131,8 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
     except FileNotFoundError:
         return ()
     except OSError as error:
-        advice = f"let user {os.geteuid()} read it, or name another in http.tokens_file"
+        take = f"as root, chown {os.geteuid()} {path}"
+        advice = f"{take}; or name another in http.tokens_file"
         raise TokenFileError(f"{path} cannot be read ({error.strerror})", advice) from None
     if len(data) > _MAX_FILE:
         raise TokenFileError(f"{path} is over {_MAX_FILE} bytes, so no tokens file", _OTHER)

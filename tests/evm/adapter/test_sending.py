@@ -394,8 +394,10 @@ async def test_an_underpriced_replacement_is_a_retry(node: Chain) -> None:
         await until_height(adapter, await height(node.anvil))
         lane = await adapter.open_lane(None)
         await first_send(adapter, await built(adapter, lane))
-        with pytest.raises(Retry, match="underpriced"):
+        with pytest.raises(Retry, match="underpriced: another transaction of 0x") as caught:
             await first_send(adapter, await built(adapter, lane, fee=1))
+        assert caught.value.reason.startswith("http://127.0.0.1:")
+        assert "another sending from the account is under way: try again" in caught.value.reason
         await seen(node, adapter, 1)
 
 

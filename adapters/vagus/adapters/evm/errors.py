@@ -13,6 +13,7 @@ from vagus.protocol import Refuse, Retry
 __all__ = [
     "NodeError",
     "is_known_transaction",
+    "is_nonce_taken",
     "is_out_of_funds",
     "reason_in",
     "refusal",
@@ -36,6 +37,11 @@ _KNOWN = (
     "oldnonce",
     "nonce is too low",
 )
+_TAKEN = (
+    "replacement transaction underpriced",
+    "replacementnotallowed",
+    "gas price too low to replace",
+)
 _REVERTED = ("revert", "vm execution error")
 
 
@@ -53,6 +59,12 @@ def is_known_transaction(error: NodeError) -> bool:
     """Whether a node rejects a transaction because it, or its nonce, is in already."""
     text = error.message.lower()
     return any(known in text for known in _KNOWN)
+
+
+def is_nonce_taken(error: NodeError) -> bool:
+    """Whether another transaction waits under the nonce, which this one does not pay enough to replace."""
+    text = error.message.lower()
+    return any(taken in text for taken in _TAKEN)
 
 
 def is_out_of_funds(error: NodeError) -> bool:

@@ -189,10 +189,11 @@ def _read_guarded(path: Path) -> bytes:
             if not stat.S_ISREG(found.st_mode):
                 raise WalletError(f"{path} is no regular file", "name the file itself")
             # systemd's credentials may belong to root.
-            if found.st_uid not in (os.geteuid(), 0):
+            if found.st_uid not in (me := os.geteuid(), 0):
+                # Root is told no chown: the file may be a node's, which could not read it then.
+                or_take = f"; or, if it is user {me}'s, as root: chown {me} {path}" if me else ""
                 raise WalletError(
-                    f"{path} belongs to user {found.st_uid}",
-                    f"run as that user; or, if it is yours, run chown {os.geteuid()} {path}",
+                    f"{path} belongs to user {found.st_uid}", f"run as that user{or_take}"
                 )
             if found.st_mode & 0o077 and _shared(file.fileno(), found.st_mode):
                 raise WalletError(

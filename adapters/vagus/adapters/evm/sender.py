@@ -22,6 +22,7 @@ from vagus.adapters.evm.config import EvmConfig
 from vagus.adapters.evm.errors import (
     NodeError,
     is_known_transaction,
+    is_nonce_taken,
     is_out_of_funds,
     reason_in,
     refusal,
@@ -178,6 +179,11 @@ class Sender:
             # Whether the nonce was used by this transaction, `advance` finds out.
             if is_known_transaction(error):
                 return
+            if is_nonce_taken(error):
+                raise Retry(
+                    f"{rpc.name}: {error.message}: another transaction of {self._from()} waits under "
+                    "this nonce, so another sending from the account is under way: try again soon"
+                ) from None
             raise self._shortage(error) from None
         if found != tx_hash(raw):
             raise BadAnswer(f"{rpc.name}: another transaction's hash came back")

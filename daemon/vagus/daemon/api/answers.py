@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vagus.daemon.status import Status
 
 __all__ = [
+    "ANSWER",
     "entry_event",
     "error_answer",
     "intent_view",
@@ -22,6 +23,10 @@ __all__ = [
     "parse_hash",
     "whole_intent",
 ]
+
+
+ANSWER = 300
+"""Characters of an answer that a summary has: an event is sent to all who listen, a story is asked for."""
 
 
 def json_answer(value: Any, status: int = 200) -> web.Response:
@@ -105,6 +110,8 @@ def entry_event(status: Status, entry: Entry) -> dict[str, Any]:
 
 def _summary(status: Status, record: IntentRecord) -> dict[str, Any]:
     dest = status.hubs.get(record.intent.dest_hub)
+    # A character of UTF-8 has four bytes at most.
+    answer = record.output[: 4 * ANSWER].decode(errors="replace")[:ANSWER]
     return {
         "id": _hex(record.id),
         "origin": record.origin,
@@ -113,6 +120,7 @@ def _summary(status: Status, record: IntentRecord) -> dict[str, Any]:
         "stage": record.stage.name.lower(),
         "status": None if record.status is None else record.status.name.lower(),
         "reason": record.reason,
+        "answer": answer or None,
         "seen_at": record.seen_at,
         "updated_at": record.updated_at,
     }

@@ -47,8 +47,10 @@ class Live:
         self._feed = feed
         self._status = status
         self._tasks: set[asyncio.Task[Any]] = set()
+        # The status as it was last read, when, and the newest line that its counts have in them.
         self._read_at = float("-inf")
         self._body = b"{}"
+        self._key = -1
         self._made: dict[int, bytes] = {}
 
     def close(self) -> None:
@@ -98,11 +100,11 @@ class Live:
         return response
 
     async def _follow(self, request: web.Request, response: web.StreamResponse, after: int) -> None:
-        told = float("-inf")
+        told, begun = float("-inf"), after
         while True:
             if time.monotonic() - told >= STATUS_SECONDS:
                 told = time.monotonic()
-                body = await self._status_body()
+                body = await self._status_body(begun)
                 await _send(request, response, b"event: status\ndata: %b\n\n" % body)
             lines = await self._lines(after)
             if lines:
@@ -127,11 +129,13 @@ class Live:
         except TimeoutError:
             return ()
 
-    async def _status_body(self) -> bytes:
-        if time.monotonic() - self._read_at >= STATUS_SECONDS:
+    async def _status_body(self, begun: int) -> bytes:
+        """Return the status, read anew where it is old, or older than a stream that began at a line."""
+        if time.monotonic() - self._read_at >= STATUS_SECONDS or self._key < begun:
             self._read_at = time.monotonic()
             try:
-                self._body = msgspec.json.encode(await self._status.whole())
+                status = await self._status.whole()
+                self._key, self._body = status["key"], msgspec.json.encode(status)
             except Retry as error:
                 self._body = msgspec.json.encode({"error": error.reason})
         return self._body

@@ -66,8 +66,10 @@ def restore(
     from vagus.daemon.config import load
     from vagus.daemon.journal.backup import restore as make
     from vagus.daemon.journal.lock import data_folder
+    from vagus.daemon.owner import require_node_user
 
     settings = load(config)
+    require_node_user(settings)
     journal = settings.data / _JOURNAL
     done = make(file, journal, _progress(), data_folder(settings.data))
     if as_json:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vagus.daemon.cli.common import ConfigOption, JsonOption, echo, emit, say
+from vagus.daemon.cli.common import ConfigOption, JsonOption, asking, echo, emit, say
 from vagus.daemon.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from vagus.daemon.doctor.finding import Finding
+    from vagus.daemon.journal.records import Halted
 
 __all__ = ["add_to"]
 
@@ -62,46 +63,38 @@ def doctor(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
 def resume(
     chain: Annotated[str, typer.Argument(help="The halted chain, as eip155:1.")],
     config: ConfigOption = DEFAULT,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask: you have looked, or no terminal is there.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Take back a chain's halt, once you have looked at the chain. The node must be stopped.
 
-    At its next start the node reads the chain's hub again from its deployment on. Intents whose
+    Stop the node, correct the config if its endpoints were wrong, resume the chain, start the node.
+    At that start the node reads the chain's hub again from its deployment on. Intents whose
     block is gone are left; those whose transactions are gone are delivered or settled again.
     """
-    import time
-
     import uvloop
 
     from vagus.daemon.config import ConfigError, load
     from vagus.daemon.journal.lock import DataInUseError, data_folder
-    from vagus.daemon.journal.records import Halted
-    from vagus.daemon.journal.sqlite import SqliteJournal
+    from vagus.daemon.owner import require_node_user
 
     settings = load(config)
+    require_node_user(settings)
     known = [str(table.get("id")) for table in settings.chains]
     if chain not in known:
         raise ConfigError([f"{chain} is not in the config, which has {', '.join(known)}"])
 
-    async def run() -> Halted | None:
-        async with SqliteJournal(settings.data / "journal.sqlite") as journal:
-            found = {each.chain: each for each in await journal.halts()}
-            if (halted := found.get(chain)) is None:
-                return None
-            when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(halted.at))
-            say(f"{chain} was halted on {when}: {halted.reason}")
-            say("Have you looked at the chain, and do you trust the endpoints in the config?")
-            if not yes:
-                typer.confirm("Resume", abort=True, err=True)
-            return await journal.resume(chain)
-
-    if not (settings.data / "journal.sqlite").exists():
-        halted = None
-    else:
+    journal = settings.data / "journal.sqlite"
+    halted = None
+    if journal.exists():
         try:
             with data_folder(settings.data):
-                halted = uvloop.run(run())
+                halted = uvloop.run(_halt_of(journal, chain))
+                if halted is not None:
+                    _ask_to_resume(halted, yes)
+                    uvloop.run(_resume(journal, chain))
         except DataInUseError as error:
             raise DataInUseError(
                 f"{error}; or have the node do it: POST /v1/chains/{chain}/resume with a token"
@@ -112,6 +105,36 @@ def resume(
         say(f"{chain} is not halted: nothing was changed")
     else:
         say(f"resumed; start the node: vagus run --config {config}")
+
+
+async def _halt_of(path: Path, chain: str) -> Halted | None:
+    from vagus.daemon.journal.sqlite import SqliteJournal
+
+    async with SqliteJournal(path) as journal:
+        return next((each for each in await journal.halts() if each.chain == chain), None)
+
+
+async def _resume(path: Path, chain: str) -> None:
+    from vagus.daemon.journal.sqlite import SqliteJournal
+
+    async with SqliteJournal(path) as journal:
+        await journal.resume(chain)
+
+
+def _ask_to_resume(halted: Halted, yes: bool) -> None:
+    """Say why a chain is halted; end the command unless a person says yes."""
+    import time
+
+    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(halted.at))
+    say(f"{halted.chain} was halted on {when}: {halted.reason}")
+    if yes:
+        return
+    say("Have you looked at the chain, and do you trust the endpoints in the config?")
+    with asking(f"{halted.chain} stays halted: answer y, or give --yes where nobody can"):
+        wanted = typer.confirm("Resume", err=True)
+    if not wanted:
+        say(f"{halted.chain} stays halted")
+        raise typer.Exit(1)
 
 
 def _print(finding: Finding) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import unicodedata
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from vagus.daemon.cli.common import ConfigOption, JsonOption, echo, emit, say
+from vagus.daemon.printable import printable
 
 __all__ = ["app"]
 
@@ -140,6 +142,8 @@ def show(
     for key, value in found.items():
         if key != "history":
             echo(f"{key:16} {'' if value is None else value}")
+        if key == "stage" and (waits := _waits(found)):
+            echo(f"{'waits':16} {waits}")
     began = found["history"][0]["at"]
     for line in found["history"]:
         echo(f"{line['at'] - began:8.2f} s  {line['stage']:10} {line['note']}")
@@ -210,14 +214,47 @@ def poke(
 def readable(output: str) -> str:
     """Return an output, given in hex, as text if it is some, else as that hex.
 
-    Control characters make it none: a stranger's bytes must not steer a terminal.
+    Control characters make it none: a stranger's bytes must not steer a terminal. What hides in a
+    text, or turns the order of what is beside it, is escaped: a joiner of emoji too.
     """
     try:
         text = bytes.fromhex(output.removeprefix("0x")).decode()
     except UnicodeDecodeError:
         return output
     controls = [each for each in text if unicodedata.category(each) == "Cc" and each not in "\n\t"]
-    return output if controls else text
+    if controls:
+        return output
+    return "".join(each if each in "\n\t" or _is_space(each) else printable(each) for each in text)
+
+
+_FOR = {
+    "observed": "its block to become final",
+    "final": "an agent and a model to be chosen",
+    "executed": "the signature of its outcome",
+    "attested": "its delivery to be sent",
+    "submitted": "its delivery to become final",
+    "confirmed": "its settlement to be sent",
+    "settling": "its settlement to become final",
+}
+_WHEN = "%Y-%m-%d %H:%M:%S UTC"
+
+
+def _waits(found: dict[str, Any]) -> str:
+    """Say what an intent waits for, since when, and until when; nothing once it has ended."""
+    what = _FOR.get(found["stage"], "")
+    if found["stage"] == "routed":
+        # What is refused has no backend: its outcome is the next thing there is.
+        what = f"the answer of {found['backend']}" if found["backend"] else "its refusal"
+    if not what:
+        return ""
+    since = time.strftime(_WHEN, time.gmtime(found["updated_at"]))
+    until = time.strftime(_WHEN, time.gmtime(found["deadline"]))
+    return f"for {what}, since {since}; its deadline is {until}"
+
+
+def _is_space(character: str) -> bool:
+    """Whether it is one of the spaces that a text has between its words, as U+00A0 is."""
+    return unicodedata.category(character) == "Zs"
 
 
 def _get(config: Path, path: str) -> dict[str, Any]:

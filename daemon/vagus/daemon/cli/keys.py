@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from vagus.daemon.cli.common import JsonOption, echo, emit
+from vagus.daemon.cli.common import JsonOption, asking, echo, emit
 
 __all__ = ["app"]
 
@@ -36,7 +36,8 @@ def import_(path: PathArgument, password_file: PasswordOption) -> None:
     from vagus.daemon.config import ConfigError
 
     if sys.stdin.isatty():
-        text = typer.prompt("Private key (hex)", hide_input=True)
+        with asking("no key was taken: give it at the prompt, or on stdin"):
+            text = typer.prompt("Private key (hex)", hide_input=True, err=True)
     else:
         text = sys.stdin.readline()
     try:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vagus.daemon.cli.common import ConfigOption, JsonOption, echo, emit, say
+from vagus.daemon.cli.common import ConfigOption, JsonOption, asking, echo, emit, say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vagus.daemon.choices import ChainChoice
 
 __all__ = ["add_to"]
 
@@ -43,15 +49,18 @@ def init(
     chain, and keys that everyone knows. mainnet: also fewer than three, a hub with a threshold
     under two or that somebody can change, weak key files.
 
-    With --profile and --chain nothing is asked: all is checked before a key is made.
+    With --profile and --chain nothing is asked: all is checked before a key is made. Without, each
+    answer is checked as it is given. Ctrl-C leaves at any time, and a second run goes on.
     """
     from vagus.adapters.errors import WalletError
     from vagus.daemon.choices import ChainChoice, check_chains
     from vagus.daemon.config import ConfigError
     from vagus.daemon.folder import check_folder, make_keys, write_config
-    from vagus.daemon.profiles import LEAST_ENDPOINTS, PROFILES
+    from vagus.daemon.owner import require_owner
+    from vagus.daemon.profiles import PROFILES
 
     check_folder(folder)
+    require_owner(folder)
     path = folder / "vagus.toml"
     if path.exists():
         if chain:
@@ -73,12 +82,9 @@ def init(
     if not chains:
         signer = f"0x{keys.signer.hex()}"
         say(f"No hub yet? Stop here, `vagus hub deploy --signer {signer} …`, and come back.")
-        try:
-            chains = [_ask_chain(LEAST_ENDPOINTS[profile])]
-        except typer.Abort:
-            again = "give --chain id=…,hub=…,rpc=… or answer the questions; the keys stay"
-            raise ConfigError([f"no config was written: {again}"]) from None
-        chains[0].check(profile)
+        again = "give --chain id=…,hub=…,rpc=… or answer the questions; the keys stay"
+        with asking(f"no config was written: {again}"):
+            chains = [_ask_chain(profile)]
     path = write_config(keys, profile, chains, port, data)
     say(f"wrote    {path}")
     say(f"next     vagus doctor --config {path}, and vagus run --config {path}")
@@ -87,27 +93,57 @@ def init(
 def _ask_profile(profiles: dict[str, str]) -> str:
     from vagus.daemon.config import ConfigError
 
+    def check(answer: str) -> None:
+        if answer not in profiles:
+            raise ConfigError([f"{answer}: it is devnet, testnet or mainnet"])
+
     for name, means in profiles.items():
         say(f"{name:8} {means}")
-    try:
-        answer: str = typer.prompt("Profile", default="devnet", err=True)
-    except typer.Abort:
-        raise ConfigError(["nothing was made: give --profile, or answer the question"]) from None
-    return answer.strip()
+    with asking("nothing was made: give --profile, or answer the question"):
+        return _ask("Profile", check, default="devnet")
 
 
-def _ask_chain(endpoints: int) -> Any:
+def _ask_chain(profile: str) -> ChainChoice:
+    """Ask for a chain; each answer is checked before the next question."""
     from vagus.daemon.choices import ChainChoice
+    from vagus.daemon.profiles import LEAST_ENDPOINTS
 
-    chain = typer.prompt("Chain (CAIP-2)", default="eip155:31337")
-    rpc = tuple(
-        typer.prompt(
-            "JSON-RPC endpoint" if endpoints == 1 else f"JSON-RPC endpoint {at} of {endpoints}",
-            default="http://127.0.0.1:8545" if endpoints == 1 else None,
-        )
-        for at in range(1, endpoints + 1)
+    def check_endpoint(known: tuple[str, ...], answer: str) -> None:
+        ChainChoice.begun(chain, (*known, answer), profile).check(profile)
+
+    local = profile == "devnet"
+    chain = _ask(
+        "Chain (CAIP-2, as eip155:11155111)",
+        lambda answer: ChainChoice.begun(answer, (), profile).check(profile),
+        default="eip155:31337" if local else None,
     )
-    return ChainChoice(chain, typer.prompt(f"Hub (CAIP-10, as {chain}:0x…)"), rpc)
+    rpc: tuple[str, ...] = ()
+    for at in range(1, (least := LEAST_ENDPOINTS[profile]) + 1):
+        found = _ask(
+            "JSON-RPC endpoint" + (f" {at} of {least}" if least > 1 else ""),
+            partial(check_endpoint, rpc),
+            default="http://127.0.0.1:8545" if local else None,
+        )
+        rpc = (*rpc, found)
+    hub = _ask(
+        f"Hub (CAIP-10, as {chain}:0x…)",
+        lambda answer: ChainChoice(chain, answer, rpc).check(profile),
+    )
+    return ChainChoice(chain, hub, rpc)
+
+
+def _ask(question: str, check: Callable[[str], None], default: str | None = None) -> str:
+    """Ask until an answer passes its check; what is wrong with one is said."""
+    from vagus.daemon.config import ConfigError
+
+    while True:
+        answer: str = typer.prompt(question, default=default, err=True).strip()
+        try:
+            check(answer)
+        except ConfigError as error:
+            say(f"  {error}")
+        else:
+            return answer
 
 
 def run(config: ConfigOption = Path("vagus.toml")) -> None:

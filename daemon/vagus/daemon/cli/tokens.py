@@ -71,8 +71,11 @@ def revoke(name: NameArgument, config: ConfigOption = DEFAULT) -> None:
 def _file(config: Path) -> Path:
     from vagus.daemon.config import ConfigError, load
     from vagus.daemon.credentials import is_credential
+    from vagus.daemon.owner import require_node_user
 
-    path = load(config).http.tokens_file
+    settings = load(config)
+    require_node_user(settings)
+    path = settings.http.tokens_file
     if path is None:
         where = 'tokens_file = "tokens.json"'
         raise ConfigError([f"{config}: write {where} under [http]; without it nothing can write"])

@@ -100,7 +100,8 @@ def _backends(settings: Settings) -> Iterator[Finding]:
         except VagusError as error:
             yield fail(f"backends.{at}", str(error), "mend its table under [[backends]]")
         else:
-            yield ok(f"backend {backend.name}", f"a {type(backend).__name__} in {backend.region}")
+            region = backend.region.replace("unknown", "not given")
+            yield ok(f"backend {backend.name}", f"kind {written.get('kind')}, region {region}")
 
 
 def _agents(settings: Settings) -> Iterator[Finding]:

@@ -174,7 +174,9 @@ def _disk(data: Path) -> list[Finding]:
     if system.f_flag & os.ST_RDONLY:
         return [fail("disk", f"{folder} is on a file system that can only be read", "mount it rw")]
     if not os.access(folder, os.W_OK | os.X_OK):
-        return [fail("disk", f"{folder} cannot be written", f"chown it to user {os.geteuid()}")]
+        return [
+            fail("disk", f"{folder} cannot be written", f"as root: chown {os.geteuid()} {folder}")
+        ]
     used = sum(each.stat().st_size for each in data.glob("journal.sqlite*")) if data.exists() else 0
     said = f"{free / GIB:.1f} GiB free for {data}, the journal has {used / GIB:.2f} GiB"
     if free < GIB // 4 or (system.f_files and files < 1000):

@@ -58,7 +58,8 @@ class IntentRecord:
     """One intent as the journal has it. What a stage has not reached yet is None or empty.
 
     `route`, `outcome` and `tx` are what this process chose, has not journalled yet, and sent: after
-    a restart they are None, and found again. `origin` is the CAIP-10 of the hub it was asked on; `seen_at` and `updated_at` are the node's
+    a restart they are None, and found again. `elsewhere` is what this process saw done for it with
+    this node's keys, and not by this journal. `origin` is the CAIP-10 of the hub it was asked on; `seen_at` and `updated_at` are the node's
     clock in seconds, for people: no decision reads them. `fee` is the agent's formula as it was when
     the outcome was fixed: what a delivered answer earns must not hang on a plugin that is gone.
     """
@@ -87,6 +88,7 @@ class IntentRecord:
     route: Route | None = None
     outcome: Outcome | None = None
     tx: TxRecord | None = None
+    elsewhere: str = ""
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
+from vagus.daemon.elsewhere import Deed
 from vagus.daemon.journal.records import IntentRecord, Stage
 from vagus.daemon.metrics.durations import StageDurations
 from vagus.daemon.metrics.tallies import EndpointTallies
@@ -69,6 +70,11 @@ class Metrics:
         self._ended = counter("vagus_intents_ended", "Intents that this process saw end", "end")
         for end in _ENDS:
             self._ended.labels(end)  # what begins at 0 can be seen to grow
+        self._elsewhere = counter(
+            "vagus_keys_elsewhere", "Intents that show another node with this one's keys", "what"
+        )
+        for deed in Deed:
+            self._elsewhere.labels(deed)
         self.durations = StageDurations()
         registry.register(self.durations)
         self._tallies = EndpointTallies()
@@ -133,6 +139,8 @@ class Metrics:
         else:
             end = record.stage.name
         self._ended.labels(end.lower()).inc()
+        if record.elsewhere:
+            self._elsewhere.labels(record.elsewhere).inc()
 
     def model_answered(
         self, backend: str, model: str, usage: Usage, seconds: float, cost: int

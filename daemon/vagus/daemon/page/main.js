@@ -2,7 +2,7 @@
 
 import { drawBoard, makeBoard, SHOWN } from "./board.js";
 import { at, h, keepFocus, say, strange } from "./dom.js";
-import { brief } from "./format.js";
+import { brief, moment } from "./format.js";
 import { ENDS, isEnded, Model, outcome, STAGES } from "./model.js";
 import { drawPanels } from "./panels.js";
 import { drawStory, leaveStory, storyId } from "./story.js";
@@ -21,6 +21,9 @@ let limit = FIRST;
 let paused = false;
 let wanted = false;
 let news = [];
+// Seconds: when the node was last heard, and that time again while it does not answer.
+let heard = null;
+let silent = null;
 
 // Drawing
 
@@ -37,7 +40,7 @@ function drawNow() {
     });
     at("more").hidden = limit >= MOST || model.newest(at("stage").value, limit + 1).length <= limit;
   }
-  if (model.status?.chains) drawPanels(model.status);
+  if (model.status?.chains) drawPanels(model.status, silent);
 }
 
 setInterval(() => {
@@ -68,26 +71,14 @@ async function load() {
   draw();
 }
 
-// Answers are not part of an event: the story that is shown is read again a moment after it moved, and
-// the list every other second, however much happens.
+// An event has the beginning of an answer alone: the story that is shown is read again a moment after it
+// moved.
 let again = null;
-let stale = false;
 
 function readStoryAgain(id) {
   clearTimeout(again);
   again = setTimeout(() => storyId() === id && drawStory(id, false), 250);
 }
-
-setInterval(async () => {
-  if (!stale || paused || document.hidden) return;
-  stale = false;
-  try {
-    model.load((await get(`/v1/intents?limit=${limit}`)).intents);
-    draw();
-  } catch {
-    stale = true; // the node is away; the stream says so
-  }
-}, 2000);
 
 function fault(reason) {
   say(at("ready"), "Not ready");
@@ -105,7 +96,6 @@ listen({
     const moved = model.move(event, key);
     if (!moved) return;
     if (isEnded(moved.stage)) news.push(moved);
-    if (event.stage === "executed" || isEnded(event.stage)) stale = true;
     if (storyId() === event.id) readStoryAgain(event.id);
     draw();
   },
@@ -124,8 +114,16 @@ listen({
     draw();
   },
   state: (state) => {
-    say(at("stream"), state === "live" ? "Live" : "The node does not answer, trying again");
-    at("stream").className = state === "live" ? "pill ready" : "pill halted";
+    const live = state === "live";
+    say(at("stream"), live ? "Live" : "The node does not answer, trying again");
+    at("stream").className = live ? "pill ready" : "pill halted";
+    if (live) heard = Date.now() / 1000;
+    if (live !== (silent === null)) draw();
+    silent = live ? null : heard;
+    if (live || heard === null) return;
+    say(at("ready"), "Unknown");
+    at("ready").className = "pill quiet";
+    at("why").replaceChildren(`no answer since ${moment(heard)}`);
   },
 });
 
@@ -184,6 +182,9 @@ for (const link of document.querySelectorAll("a.skip")) {
   });
 }
 addEventListener("hashchange", route);
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && storyId() !== null) location.hash = "#/";
+});
 
 makeBoard();
 route();

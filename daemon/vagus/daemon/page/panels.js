@@ -1,19 +1,20 @@
 // Beside the intents: the node's chains with their balances, and its models.
 
 import { at, h, strange } from "./dom.js";
-import { amount, count, ends, span } from "./format.js";
+import { amount, count, ends, moment, span } from "./format.js";
 
 let drawn = "";
 
-export function drawPanels(status) {
-  const key = JSON.stringify([status.chains, status.backends]);
+/** Draw the node's last status; `silent` is since when (seconds) the node does not answer, or null. */
+export function drawPanels(status, silent) {
+  const key = JSON.stringify([status.chains, status.backends, silent]);
   if (key === drawn) return;
   drawn = key;
-  at("chains").replaceChildren(...status.chains.map(chain));
-  at("models").replaceChildren(...status.backends.map(backend));
+  at("chains").replaceChildren(...status.chains.map((each) => chain(each, silent)));
+  at("models").replaceChildren(...status.backends.map((each) => backend(each, silent)));
 }
 
-function chain(each) {
+function chain(each, silent) {
   const behind = each.final && each.read !== null ? each.final.height - each.read : null;
   const broken = each.endpoints.filter((endpoint) => endpoint.fault);
   const facts = [
@@ -31,7 +32,8 @@ function chain(each) {
   return h(
     "div",
     { class: "panel" },
-    h("h3", {}, h("span", {}, each.chain), state(each.halted ? "halted" : each.fault ? "not ready" : "ready")),
+    h("h3", {}, h("span", {}, each.chain), state(each.halted ? "halted" : each.fault ? "not ready" : "ready", silent)),
+    old(silent),
     each.fault ? h("p", { class: "fault" }, strange(each.halted ?? each.fault)) : null,
     h("p", { class: "mono muted", title: each.hub }, `hub ${ends(each.hub.slice(each.hub.lastIndexOf(":") + 1))}`),
     list(facts),
@@ -44,7 +46,7 @@ function balance(each) {
   return h("span", { title: `${each.account.balance} in the smallest unit` }, amount(each.account.balance, each.chain));
 }
 
-function backend(each) {
+function backend(each, silent) {
   const models = each.models.map((model) =>
     h(
       "li",
@@ -59,7 +61,8 @@ function backend(each) {
   return h(
     "div",
     { class: "panel" },
-    h("h3", {}, strange(each.backend), state(each.fault ? "not ready" : "ready")),
+    h("h3", {}, strange(each.backend), state(each.fault ? "not ready" : "ready", silent)),
+    old(silent),
     each.fault ? h("p", { class: "fault" }, strange(each.fault)) : null,
     h("p", { class: "muted" }, strange(`${each.engine}, ${each.region}, ${each.network}`)),
     h("ul", { class: "plain" }, models),
@@ -69,6 +72,11 @@ function backend(each) {
 const price = ({ input, output }) =>
   Number(input) || Number(output) ? ` ${input} read, ${output} written, per million tokens` : " free";
 
-const state = (word) => h("span", { class: `pill ${word.replace(" ", "-")}` }, word);
+const state = (word, silent) =>
+  silent === null
+    ? h("span", { class: `pill ${word.replace(" ", "-")}` }, word)
+    : h("span", { class: "pill quiet" }, "unknown");
+
+const old = (silent) => (silent === null ? null : h("p", { class: "muted" }, `as it was at ${moment(silent)}`));
 
 const list = (facts) => h("dl", {}, facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));

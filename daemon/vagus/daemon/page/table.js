@@ -5,6 +5,8 @@ import { brief, chainOf, chainShort, moment, span } from "./format.js";
 import { outcome } from "./model.js";
 
 const rows = new Map();
+// Said aloud where a narrow window shows rows as cards, which are no table to the browser.
+const CELL = { role: "cell" };
 
 export function drawTable(model, stage, limit, now) {
   const shown = model.newest(stage, limit);
@@ -19,26 +21,26 @@ function row(intent, now) {
   if (!made) {
     made = {
       stage: h("span"),
-      said: h("td", { class: "said" }),
+      said: h("td", { class: "said", ...CELL }),
       age: h("time", { datetime: new Date(intent.seen_at * 1000).toISOString(), title: moment(intent.seen_at) }),
     };
     const to = intent.dest ? chainShort(chainOf(intent.dest)) : "elsewhere";
     made.element = h(
       "tr",
-      {},
-      h("th", { scope: "row" }, h("a", { class: "mono", href: `#/intent/${intent.id}` }, brief(intent.id))),
-      h("td", {}, `${chainShort(chainOf(intent.origin))} → ${to}`),
-      h("td", {}, intent.agent ?? "unknown"),
-      h("td", {}, made.stage),
+      { role: "row" },
+      h("th", { scope: "row", role: "rowheader" }, h("a", { class: "mono", href: `#/intent/${intent.id}` }, brief(intent.id))),
+      h("td", CELL, `${chainShort(chainOf(intent.origin))} → ${to}`),
+      h("td", CELL, intent.agent ?? "unknown"),
+      h("td", CELL, made.stage),
       made.said,
-      h("td", { class: "num" }, made.age),
+      h("td", { class: "num", ...CELL }, made.age),
     );
     rows.set(intent.id, made);
   }
   const word = outcome(intent);
   say(made.stage, word);
   made.stage.className = `tag ${word}`;
-  const text = (intent.output ?? intent.reason ?? "").slice(0, 300);
+  const text = intent.answer ?? intent.reason ?? "";
   if (made.text !== text) {
     made.text = text;
     made.said.replaceChildren(strange(text.replace(/\s+/g, " ")));
