@@ -6,6 +6,7 @@ endpoint can give it away. Offsets are those of docs/hub-solana.md.
 
 from __future__ import annotations
 
+import dataclasses
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -220,10 +221,7 @@ def _next(data: bytes) -> bytes:
 
 def _asked(data: bytes, fee: int = 0, seq: int = 0) -> bytes:
     known = read_intent(data[_ASKED : _ASKED + INTENT_SIZE])
-    other = type(known)(
-        **{name: getattr(known, name) for name in known.__slots__}
-        | {"max_fee": known.max_fee + fee, "seq": known.seq + seq}
-    )
+    other = dataclasses.replace(known, max_fee=known.max_fee + fee, seq=known.seq + seq)
     return _replaced(_ASKED, intent(other))(_replaced(_ID, other.id)(data))
 
 
