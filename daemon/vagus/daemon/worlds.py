@@ -21,6 +21,8 @@ __all__ = ["WORLDS", "World"]
 
 # In the smallest unit of a coin of which gas costs thousands.
 _COSMOS_MIN_FEE = 1_000
+# Two signatures' worth of lamports.
+_SOLANA_MIN_FEE = 10_000
 
 
 @dataclass(frozen=True)
@@ -69,5 +71,17 @@ async def _cosmos(parameters: HubParameters, say: Callable[[str], None]) -> Asyn
         yield World(wasmd.chain, wasmd.rpc, wasmd.ws, hub.account, devnet.DEV_KEYS[1], more)
 
 
-WORLDS: dict[str, Starting] = {"cosmos": _cosmos}
+@contextlib.asynccontextmanager
+async def _solana(parameters: HubParameters, say: Callable[[str], None]) -> AsyncIterator[World]:
+    from vagus.adapters.solana import deploy, devnet  # noqa: PLC0415 - their packages are an extra
+
+    say("Starting LiteSVM and deploying a hub on it")
+    async with devnet.Litesvm() as litesvm:
+        parameters = dataclasses.replace(parameters, min_fee=_SOLANA_MIN_FEE)
+        hub = await deploy.deploy_hub(litesvm.rpc, devnet.dev_wallet(0), parameters)
+        key = devnet.DEV_KEYS[1]
+        yield World(litesvm.chain, litesvm.rpc, litesvm.ws, hub.account, key, {})
+
+
+WORLDS: dict[str, Starting] = {"solana": _solana, "cosmos": _cosmos}
 """By CAIP-2 namespace, what starts a chain and deploys a hub with these parameters."""

@@ -43,7 +43,8 @@ _SIMULATE = "/cosmos.tx.v1beta1.Service/Simulate"
 _PREFIX = "/cosmos.auth.v1beta1.Query/Bech32Prefix"
 _TIMEOUT = 10.0
 _MAX_ANSWER = 16 << 20
-_BLOCKS = 50
+# Blocks that a transaction may wait for: minutes on a chain, seconds on a fast development chain.
+_BLOCKS = 200
 _LOOK = 0.2
 
 
@@ -104,7 +105,8 @@ class Payer:
         body = packed(message)
         gas = await self._simulated(body, standing.sequence)
         fee = int((gas * self._price).to_integral_value(ROUND_UP))
-        until = height + _BLOCKS
+        # The simulation of a large message takes its time.
+        until = await read_committed(self.rpc) + _BLOCKS
         tx = CosmosTx(body, standing.sequence, gas, fee, self._denom, until)
         raw = tx.sign(self._wallet, chain_id, standing.number)
         await self._broadcast(raw)

@@ -27,8 +27,7 @@ GAS_PRICE = "0.025"
 """What the node asks for a unit of gas, in `DENOM`."""
 
 _COMMITTED = re.compile(rb"committed state.*height=(?:\x1b\[[0-9;]*m)*(\d+)")
-_START = 60.0
-_STOP = 5.0
+_START = 120.0
 _TRIES = 3
 _TIMEOUTS = {
     "timeout_propose": "200ms",
@@ -38,7 +37,7 @@ _TIMEOUTS = {
 # A proposal that is not wanted is refused, and the next one comes as soon as these are over.
 _STEERED = {
     "timeout_propose": "50ms",
-    "timeout_propose_delta": "0s",
+    "timeout_propose_delta": "10ms",
     "timeout_prevote": "5ms",
     "timeout_prevote_delta": "0s",
     "timeout_precommit": "5ms",
@@ -148,10 +147,7 @@ class Wasmd:
 
     async def hold(self) -> None:
         """Let the chain stand still."""
-        validator = self._steering()
-        # One more may be on its way.
-        validator.target = target = self.height + 1
-        await self._reach(target)
+        await self._reach(await self._steering().stand())
 
     async def pass_time(self, seconds: float) -> None:
         """Let so much chain time pass; the newest block is behind it."""
@@ -264,12 +260,7 @@ def _free_ports() -> _Ports:
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
+    # Nothing of the chain is kept, so nothing has to be left in order.
     with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        async with asyncio.timeout(_STOP):
-            await process.wait()
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        process.kill()
+    await process.wait()

@@ -51,7 +51,9 @@ class Validator:
         self._news = asyncio.Event()
         # Whether the proposal that comes next may be older than the wish for it.
         self._stale = False
-        self._holding = False
+        # The height of the proposal that is held, 0 for none.
+        self._held = 0
+        self._holding = asyncio.Event()
         self._exact = 0
 
     @contextlib.asynccontextmanager
@@ -62,9 +64,17 @@ class Validator:
 
     def allow(self, height: int) -> None:
         """Let blocks come up to a height; all that is in the node's mempool now is in the first."""
-        self._stale = not self._holding
+        self._stale = not self._held
         self.target = height
         self._news.set()
+
+    async def stand(self) -> int:
+        """Let no more blocks come; wait until that is so, and return the last one's height."""
+        self.target = 0
+        while not self._held:
+            self._holding.clear()
+            await self._holding.wait()
+        return self._held - 1
 
     def next_time(self, seconds: int) -> None:
         """Let the block after the next one have this time, and time go on from there."""
@@ -120,14 +130,15 @@ class Validator:
             stale, self._stale = self._stale, False
             return not stale
         self._news.clear()
-        self._holding = True
+        self._held = height
+        self._holding.set()
         try:
             async with asyncio.timeout(_PATIENCE):
                 await self._news.wait()
         except TimeoutError:
             pass
         finally:
-            self._holding = False
+            self._held = 0
         # What is held is older than what may have come into the mempool meanwhile.
         return False
 

@@ -1,1 +1,6 @@
-"""Solana: the adapter, its hub's bytes, a development chain."""
+"""Solana: needs the extra `vagus[solana]`."""
+
+import importlib.util
+
+if importlib.util.find_spec("solders") is None:
+    raise ImportError("Solana needs more packages: pip install 'vagus[solana]'")

@@ -27,7 +27,7 @@ from vagus.adapters.solana import hub, loader
 from vagus.adapters.solana.accounts import Account, read_accounts
 from vagus.adapters.solana.artifacts import program as built
 from vagus.adapters.solana.blocks import key_bytes, read_block, read_slot
-from vagus.adapters.solana.errors import cannot_pay, failed_program, refusal
+from vagus.adapters.solana.errors import PREFLIGHT_FAILED, cannot_pay, failed_program, refusal
 from vagus.adapters.solana.heads import read_chain
 from vagus.adapters.solana.plan import BASE_FEE
 from vagus.adapters.solana.records import Places
@@ -44,7 +44,6 @@ _PAUSE = 0.2
 _MOST_ROUNDS = 20
 _TIMEOUT = 30.0
 _MAX_ANSWER = 32 << 20
-_PREFLIGHT_FAILED = -32_002
 _CLOCK = Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
 _CLOCK_SIZE = 40
 _CONFIG_SIZE, _SET_SIZE, _SIGNER_SIZE = 256, 48, 20
@@ -377,7 +376,7 @@ class _Deployer:
 
     def _meaning(self, error: NodeError) -> Refuse | Retry:
         """Say what a refused transaction means."""
-        if error.code != _PREFLIGHT_FAILED:
+        if error.code != PREFLIGHT_FAILED:
             return error
         try:
             found = _preflights.decode(error.data)

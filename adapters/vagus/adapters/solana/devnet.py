@@ -13,15 +13,22 @@ from solders.pubkey import Pubkey
 
 from vagus.adapters.background import background
 from vagus.adapters.errors import printable
-from vagus.adapters.evm.devnet import DevnetError, leashed
+from vagus.adapters.evm.devnet import DEV_KEYS, DevnetError, leashed
 from vagus.adapters.solana.rpc import Rpc
+from vagus.adapters.solana.wallet import Wallet
 
-__all__ = ["Litesvm"]
+__all__ = ["DEV_KEYS", "Litesvm", "dev_wallet"]
 
 _MODULE = "vagus.adapters.solana.litesvm.server"
 _START = 30.0
 _STOP = 5.0
+_FUNDS = 10_000 * 10**9
 _anything: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+
+
+def dev_wallet(index: int) -> Wallet:
+    """Return a wallet that everyone knows: anvil's keys, as ed25519 seeds. `Litesvm` funds ten of them."""
+    return Wallet(bytes.fromhex(DEV_KEYS[index].removeprefix("0x")))
 
 
 class _Listening(msgspec.Struct):
@@ -61,6 +68,8 @@ class Litesvm:
             reading = {f"{self.chain} output": self._read(process)}
             await stack.enter_async_context(background(**reading))
             self._rpc = await stack.enter_async_context(Rpc(SecretStr(self.rpc), 30, 64 << 20))
+            for index in range(len(DEV_KEYS)):
+                await self.fund(dev_wallet(index).account, _FUNDS)
             self._stack = stack.pop_all()
         return self
 

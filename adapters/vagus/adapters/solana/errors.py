@@ -7,10 +7,21 @@ from typing import Any
 
 from vagus.adapters.base import AlreadyDone, Rejected
 from vagus.adapters.errors import printable
+from vagus.adapters.evm.errors import NodeError
 from vagus.adapters.solana.artifacts import reasons
 from vagus.protocol import Refuse
 
-__all__ = ["cannot_pay", "failed_program", "failure", "refusal"]
+__all__ = [
+    "PREFLIGHT_FAILED",
+    "cannot_pay",
+    "failed_program",
+    "failure",
+    "is_known_transaction",
+    "refusal",
+]
+
+PREFLIGHT_FAILED = -32_002
+"""JSON-RPC's code for a transaction that a node simulated and did not take."""
 
 # What the hub says when somebody was here before.
 _DONE = frozenset(
@@ -20,6 +31,12 @@ _BROKE = frozenset({"AccountNotFound", "InsufficientFundsForFee", "InsufficientF
 _POOR = 1
 _SYSTEM = "1" * 32
 _MAX_LOGS = 10_000
+
+
+def is_known_transaction(error: NodeError) -> bool:
+    """Whether a node refuses a transaction because it has included it already."""
+    text = error.message.lower()
+    return error.code == PREFLIGHT_FAILED and "already been processed" in text
 
 
 def failure(err: Any) -> tuple[str, int | None]:

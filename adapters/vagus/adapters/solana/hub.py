@@ -233,6 +233,7 @@ def call(
     arguments = b"" if staging is not None else arguments_of(order, nonce)
     staged = [_read(hub) if staging is None else _read(staging)]
     me = AccountMeta(payer, is_signer=True, is_writable=True)
+    caller = AccountMeta(payer, is_signer=True, is_writable=False)
     system = _read(SYSTEM)
     match order.kind:
         case 1:
@@ -240,13 +241,13 @@ def call(
                 me,
                 *staged,
                 _write(places.config),
-                AccountMeta(payer, is_signer=True, is_writable=False),
+                caller,
                 _write(places.intent(bytes(payer), nonce)),
                 _write(places.credit(bytes(payer))),
                 system,
             ]
         case 2:
-            accounts = [me, *staged, _read(places.config), _read(places.signers(order.epoch))]
+            accounts = [caller, *staged, _read(places.config), _read(places.signers(order.epoch))]
             accounts += [_write(Pubkey(found.account)), _write(places.credit(found.requester))]
             accounts += [_write(places.credit(payee)) for payee in order.payees]
         case 3:
@@ -258,7 +259,7 @@ def call(
             accounts = [me, *staged, _read(places.config), _read(places.signers(order.epoch))]
             accounts += [_write(places.delivery(order.intent_id)), system]
         case 8:
-            accounts = [me, *staged, _read(places.config)]
+            accounts = [caller, *staged, _read(places.config)]
             accounts += [_write(places.delivery(order.intent_id))]
             accounts += [_read(places.registry(order.callback)), _read(Pubkey(order.callback))]
             accounts += [_read(places.callback_signer(order.callback))]
@@ -344,7 +345,8 @@ class Staging:
     def write(self, offset: int, data: bytes) -> Instruction:
         """Return what writes bytes at an offset."""
         written = bytes((_STAGE_WRITE,)) + codec.u32(offset) + codec.byte_string(data)
-        return Instruction(self._hub, written, [self._writer, _write(self.key)])
+        signs = AccountMeta(self._writer.pubkey, is_signer=True, is_writable=False)
+        return Instruction(self._hub, written, [signs, _write(self.key)])
 
     def close(self) -> Instruction:
         """Return what gives the rent back."""

@@ -84,7 +84,7 @@ class IntentReader:
         counted = await self._views.kept(at, until)
         if counted.config.next_seq <= cursor.next_seq:
             return [], self._cursor(cursor.next_seq, until.height, until.hash)
-        listed, bound = await self._list(cursor.height, counted.slot, at.commitment)
+        listed, bound = await self._list(cursor.height, counted.slot, at)
         end = counted.config.next_seq if bound >= counted.slot else None
         found, next_seq = await self._asked(cursor, listed, end, at, until, counted.config)
         if bound < until.height:
@@ -139,14 +139,16 @@ class IntentReader:
 
     # Where requests were
 
-    async def _list(self, after: int, until: int, commitment: str) -> tuple[list[Listed], int]:
+    async def _list(self, after: int, until: int, at: At) -> tuple[list[Listed], int]:
         """List a window of the transactions that name the hub, and up to which slot it has all."""
         begin, bound, ahead = self._ahead
-        if commitment != "finalized" or not begin <= after < bound:
-            bound, ahead = await self._listed(after, until, commitment)
+        if at.commitment != "finalized" or not begin <= after < bound:
+            bound, ahead = await self._listed(after, until, at.commitment)
         ahead = [each for each in ahead if each.slot > after]
-        if commitment == "finalized":
-            self._ahead = after, bound, ahead
+        if at.commitment == "finalized":
+            # What is newer than what was asked for counts now, and is listed again later.
+            kept = min(bound, at.slot)
+            self._ahead = after, kept, [each for each in ahead if each.slot <= kept]
         if len(ahead) <= _MOST_READ:
             return ahead, bound
         # Whole slots alone, of which the first may be larger than a window.

@@ -29,9 +29,11 @@ from vagus.adapters.base import (
     TxStage,
 )
 from vagus.adapters.errors import BadAnswer
+from vagus.adapters.evm.errors import NodeError
 from vagus.adapters.quorum import Quorum
 from vagus.adapters.solana import hub
 from vagus.adapters.solana.config import SolanaConfig
+from vagus.adapters.solana.errors import is_known_transaction
 from vagus.adapters.solana.estimator import NEWEST, Estimator, SolanaEstimate
 from vagus.adapters.solana.fate import Fate, fate_of
 from vagus.adapters.solana.heads import HeadTracker
@@ -177,7 +179,12 @@ class Sender:
         # Simulated before it was signed: an endpoint that is behind would refuse it for nothing.
         options = {"encoding": "base64", "skipPreflight": True}
         params: list[object] = [b64encode(raw).decode(), options]
-        found = await rpc.call("sendTransaction", params, _texts)
+        try:
+            found = await rpc.call("sendTransaction", params, _texts)
+        except NodeError as error:
+            if is_known_transaction(error):
+                return
+            raise
         if found != Signed(raw, 0).tx_id:
             raise BadAnswer(f"{rpc.name}: another transaction's signature came back")
 

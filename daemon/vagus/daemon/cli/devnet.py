@@ -17,7 +17,8 @@ FolderOption = Annotated[
 ]
 
 ChainsOption = Annotated[
-    str, typer.Option("--chains", help="Kinds of chains, with commas between: eip155, cosmos.")
+    str,
+    typer.Option("--chains", help="Kinds of chains, with commas between: eip155, solana, cosmos."),
 ]
 
 devnet_app = typer.Typer(help="Chains with hubs, on this machine.", no_args_is_help=True)

@@ -22,6 +22,7 @@ class Kind(enum.StrEnum):
     """The kinds of chains that hubs are deployed on, by their CAIP-2 namespace."""
 
     EIP155 = "eip155"
+    SOLANA = "solana"
     COSMOS = "cosmos"
 
 
@@ -47,6 +48,9 @@ def deploy(
         str,
         typer.Option(help="Cosmos: what a unit of gas is offered; the node's minimum if absent."),
     ] = "",
+    keep_authority: Annotated[
+        bool, typer.Option(help="Solana: keep the right to upgrade, to give it to a quorum.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Deploy a hub and print its CAIP-10 id and what that cost.
@@ -79,6 +83,10 @@ def deploy(
             deploying = _on_cosmos(
                 rpc, (keystore, password_file), parameters, slowest, denom, gas_price
             )
+        elif kind is Kind.SOLANA:
+            deploying = _on_solana(
+                rpc, (keystore, password_file), parameters, slowest, final=not keep_authority
+            )
         else:
             deploying = _on_evm(rpc, (keystore, password_file), parameters, slowest)
         say("Deploying; waits until the transaction is included")
@@ -109,6 +117,22 @@ async def _on_evm(
             raise Retry(f"0x{wallet.address.hex()} cannot pay: fund it") from None
         raise
     return {"hub": done.account, "tx": done.tx_id, "gas": done.gas_used, "height": done.height}
+
+
+async def _on_solana(
+    rpc: str, key: tuple[Path, Path], parameters: HubParameters, slowest: float, *, final: bool
+) -> dict[str, Any]:
+    from vagus.adapters.solana.deploy import deploy_hub
+    from vagus.adapters.solana.wallet import Wallet
+
+    wallet = Wallet.load(*key)
+    done = await deploy_hub(rpc, wallet, parameters, slowest, final=final, say=say)
+    return {
+        "hub": done.account,
+        "tx": done.tx_id,
+        "cost": f"{done.lamports / 10**9:.9f} SOL",
+        "height": done.height,
+    }
 
 
 async def _on_cosmos(
@@ -196,7 +220,8 @@ def _guardian(kind: Kind, address: str) -> bytes:
         return bytes(32)
     if kind is Kind.EIP155:
         return _hex("guardian", address, 20).rjust(32, b"\0")
-    return pack_address(f"{kind}:x", address)
+    # The namespace alone says how addresses are spelled; Solana's references have 32 letters.
+    return pack_address(f"{kind}:{'1' * 32}", address)
 
 
 def _hex(name: str, text: str, size: int) -> bytes:
