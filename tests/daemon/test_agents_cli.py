@@ -191,7 +191,10 @@ def test_a_plugin_that_would_end_the_command_is_a_broken_one(raised: str, tmp_pa
 
 
 def test_ctrl_c_while_a_plugin_is_imported_ends_the_command(tmp_path: Path) -> None:
-    site = plugin(tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    # A shell that runs in the background has its children ignore Ctrl-C.
+    heard = "signal.signal(signal.SIGINT, signal.default_int_handler)"
+    source = f"import os, signal\n{heard}\nos.kill(os.getpid(), signal.SIGINT)\n"
+    site = plugin(tmp_path, source)
     ended = vagus("list", cwd=tmp_path, **site)
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
 

@@ -6,7 +6,7 @@ A transaction's error is Solana's JSON: a name, or `{"InstructionError": [index,
 from typing import Any
 
 from vagus.adapters.base import AlreadyDone, Rejected
-from vagus.adapters.errors import printable
+from vagus.adapters.errors import BadAnswer, printable
 from vagus.adapters.evm.errors import NodeError
 from vagus.adapters.solana.artifacts import reasons
 from vagus.protocol import Refuse
@@ -40,14 +40,21 @@ def is_known_transaction(error: NodeError) -> bool:
 
 
 def failure(err: Any) -> tuple[str, int | None]:
-    """Return a transaction's error in words, and the code where a program gave one."""
-    if isinstance(err, dict) and isinstance(found := err.get("InstructionError"), list):
-        what = found[1] if len(found) == 2 else found
+    """Return a transaction's error in words, and the code where a program gave one.
+
+    Raises `BadAnswer` for what is no error of a transaction.
+    """
+    found = err.get("InstructionError", [0, ""]) if isinstance(err, dict) else [0, ""]
+    named = isinstance(err, str) or (isinstance(err, dict) and len(err) == 1)
+    if not named or not isinstance(found, list) or len(found) != 2:
+        raise BadAnswer("a transaction's error that is none")
+    if isinstance(err, dict) and "InstructionError" in err:
+        what = found[1]
         code = what.get("Custom") if isinstance(what, dict) else None
         if isinstance(code, int) and not isinstance(code, bool):
             return f"error {code} of a program", code
         return printable(f"an instruction failed: {what}"), None
-    if isinstance(err, dict) and err:
+    if isinstance(err, dict):
         return printable(str(next(iter(err)))), None
     return printable(str(err)), None
 
