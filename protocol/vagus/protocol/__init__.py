@@ -1,5 +1,6 @@
 """The protocol of vagus: ids, messages, signatures and quorums. No I/O, no clock, no config."""
 
+from vagus.protocol.addresses import address_prefix, read_account, read_address
 from vagus.protocol.documents import (
     Json,
     agent_digest,
@@ -8,6 +9,7 @@ from vagus.protocol.documents import (
     model_digest,
     models_digest,
 )
+from vagus.protocol.epochs import deciding
 from vagus.protocol.errors import Halt, QuorumError, Refuse, Retry, SignatureError, VagusError
 from vagus.protocol.fees import FeeFormula, settlement
 from vagus.protocol.hashing import EMPTY_HASH, ZERO32, keccak256
@@ -29,6 +31,7 @@ from vagus.protocol.messages import (
     Status,
     domain_separator,
 )
+from vagus.protocol.outcome import Outcome, outcome_value
 from vagus.protocol.payouts import Payout, encode_payouts, payouts_hash
 from vagus.protocol.quorum import SignerSet, signers_hash, verify_quorum
 from vagus.protocol.signatures import address_of, recover, sign
@@ -49,6 +52,7 @@ __all__ = [
     "Intent",
     "Json",
     "Mode",
+    "Outcome",
     "Payout",
     "QuorumError",
     "Receipt",
@@ -61,11 +65,13 @@ __all__ = [
     "Terms",
     "VagusError",
     "address_of",
+    "address_prefix",
     "agent_digest",
     "agent_id",
     "caip2",
     "canonical",
     "cosmos_chain",
+    "deciding",
     "document_hash",
     "domain_separator",
     "encode_payouts",
@@ -74,8 +80,11 @@ __all__ = [
     "keccak256",
     "model_digest",
     "models_digest",
+    "outcome_value",
     "pack_address",
     "payouts_hash",
+    "read_account",
+    "read_address",
     "recover",
     "settlement",
     "sign",

@@ -18,6 +18,7 @@ _CAIP2 = re.compile(r"([-a-z0-9]{3,8}):([-_a-zA-Z0-9]{1,32})")
 _ADDRESS = re.compile(r"[-.%a-zA-Z0-9]{1,128}")
 _AGENT = re.compile(r"[a-z0-9][-._a-z0-9]{0,63}@(0|[1-9][0-9]{0,8})")
 _EVM_ADDRESS = re.compile(r"0x[0-9a-f]{40}")
+_HEX_WORD = re.compile(r"0x[0-9a-f]{64}")
 _COSMOS_CHAIN_ID = re.compile(r"[-a-zA-Z0-9]{1,32}")
 # What CAIP-3, CAIP-5 and CAIP-30 make of CAIP-2's reference. Other namespaces are left as they are.
 _REFERENCES = {
@@ -88,7 +89,11 @@ def agent_id(name: str) -> bytes:
 
 
 def pack_address(chain: str, address: str) -> bytes:
-    """Return `address` in 32 bytes: EVM and Cosmos left-padded, Solana as is."""
+    """Return `address` in 32 bytes: EVM and Cosmos left-padded, Solana as is.
+
+    Of any other namespace only its adapter knows the spelling: there an address is written as the
+    word itself, 0x and 64 lower-case hex digits.
+    """
     match caip2(chain).partition(":")[0]:
         case "eip155":
             if _EVM_ADDRESS.fullmatch(address) is None:
@@ -108,7 +113,10 @@ def pack_address(chain: str, address: str) -> bytes:
                 raise ValueError("a Cosmos address of 32 bytes does not begin with 12 zero bytes")
             return canonical.rjust(WORD, b"\0")
         case namespace:
-            raise ValueError(f"addresses of the namespace {namespace} have no packing")
+            if _HEX_WORD.fullmatch(address) is None:
+                fault = f"{address[:80]!r} is not 0x and 64 lower-case hex digits"
+                raise ValueError(f"{fault}, as addresses of the namespace {namespace} are written")
+            return bytes.fromhex(address[2:])
 
 
 def unpack_address(chain: str, word: bytes, prefix: str | None = None) -> str:
@@ -129,8 +137,8 @@ def unpack_address(chain: str, word: bytes, prefix: str | None = None) -> str:
             if prefix is None:
                 raise ValueError(f"an address of {chain} needs the chain's bech32 prefix")
             return bech32.encode(prefix, word[-_SHORT:] if _is_short(word) else word)
-        case namespace:
-            raise ValueError(f"addresses of the namespace {namespace} have no packing")
+        case _:
+            return "0x" + word.hex()
 
 
 def _is_short(word: bytes) -> bool:

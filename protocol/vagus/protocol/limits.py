@@ -14,3 +14,9 @@ MAX_SIGNERS = 32
 
 MAX_PAYOUTS = 34
 """Payouts in a receipt: every signer, the executor and the deliverer."""
+
+MAX_EVIDENCE = 65_536
+"""Bytes of an evidence document."""
+
+MAX_ENVELOPE = 131_072
+"""Bytes of a member's envelope: a proposal with its evidence and two quorums of others' envelopes."""

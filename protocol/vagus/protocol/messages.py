@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
+from struct import Struct
 from typing import Any, ClassVar, Self
 
 from vagus.protocol.hashing import keccak256
@@ -42,12 +43,16 @@ class Message:
     TYPE: ClassVar[str]
     TYPE_HASH: ClassVar[bytes]
     _layout: ClassVar[tuple[tuple[str, int], ...]]
+    _words: ClassVar[Struct]
+    _numbers: ClassVar[tuple[int, ...]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         members = [m.split() for m in cls.TYPE[cls.TYPE.index("(") + 1 : -1].split(",")]
         cls.TYPE_HASH = keccak256(cls.TYPE.encode())
         cls._layout = tuple((_snake(name), _MAXIMA[kind]) for kind, name in members)
+        cls._words = Struct(f"{WORD}s" * len(members))
+        cls._numbers = tuple(at for at, (_, maximum) in enumerate(cls._layout) if maximum)
 
     def __post_init__(self) -> None:
         for name, maximum in self._layout:
@@ -68,13 +73,11 @@ class Message:
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """Read what `encode` writes; ValueError for another length or a word out of its range."""
-        if len(data) != WORD * len(cls._layout):
-            raise ValueError(f"{cls.__name__} is {WORD * len(cls._layout)} bytes, not {len(data)}")
-        words = (bytes(data[at : at + WORD]) for at in range(0, len(data), WORD))
-        fields: list[Any] = [
-            int.from_bytes(word, "big") if maximum else word
-            for word, (_, maximum) in zip(words, cls._layout, strict=True)
-        ]
+        if len(data) != cls._words.size:
+            raise ValueError(f"{cls.__name__} is {cls._words.size} bytes, not {len(data)}")
+        fields: list[Any] = list(cls._words.unpack(data))
+        for at in cls._numbers:
+            fields[at] = int.from_bytes(fields[at], "big")
         return cls(*fields)
 
     def struct_hash(self) -> bytes:
