@@ -12,6 +12,7 @@ from vagus.protocol import Refuse
 __all__ = [
     "MAX_DEPTH",
     "MAX_PROMPT",
+    "TEMPLATE_TOKENS",
     "check_messages",
     "check_range",
     "check_schema",

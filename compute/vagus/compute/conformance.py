@@ -133,6 +133,25 @@ class BackendConformance:
             assert answer.text.startswith("".join(token.text for token in answer.tokens[:2]))
             assert all(t.logprob <= 0 and len(t.top) == 2 for t in answer.tokens)
 
+    async def test_it_rescores_its_own_answer_or_says_that_it_cannot(
+        self, backend: Backend
+    ) -> None:
+        """Its own tokens are near the likeliest, and are the answer's text; others are not."""
+        plain = await _ask(backend, "What is a bee?", 8)
+        if not backend.rescores:
+            assert isinstance(await _error(backend.rescore(plain, [1], timeout=PATIENCE)), Refuse)
+            return
+        asked = Completion(model=plain.model, messages=plain.messages, max_tokens=8, ids=True)
+        answer = await backend.complete(asked, timeout=PATIENCE)
+        tokens = answer.ids
+        found = await backend.rescore(plain, tokens, timeout=PATIENCE)
+        assert (found.text, found.prompt) == (answer.text, answer.usage.prompt)
+        assert found.ended == (answer.finish_reason == "stop")
+        assert len(found.gaps) == len(tokens)
+        assert all(0 <= gap < 1 for gap in found.gaps)
+        other = await _error(backend.rescore(plain, tokens[::-1], timeout=PATIENCE))
+        assert isinstance(other, Refuse)
+
     async def test_an_answer_is_held_to_its_schema(self, backend: Backend) -> None:
         """A choice of two is one of the two."""
         if self.has_schema:

@@ -4,18 +4,25 @@ HTTP lets a server send any number of interim responses (1xx) first. aiohttp par
 handed at once and keeps each message until it is skipped: 25 bytes on the wire are 800 in memory,
 and a server that never stops took 280 MB in two seconds. Headers, which it bounds one by one, may
 come to 1 MB.
+
+Nor do they lead anywhere but where they may.
 """
 
 import functools
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
 from aiohappyeyeballs import AddrInfoType
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from typing_extensions import override
 
-__all__ = ["BoundedConnector"]
+from vagus.compute.pinning import PinnedResolver, Reach, Resolve, check_host
+
+__all__ = ["BoundedConnector", "FloodError"]
 
 # Bytes that the kernel takes before they are read: no more is handed over at once. An answer of
 # 2 MiB then takes some 64 round trips.
@@ -28,14 +35,40 @@ _MAX_HEAD = 32 << 10
 _MAX_MESSAGES = 16
 
 
-class BoundedConnector(aiohttp.TCPConnector):
-    """A TCPConnector whose connections end where a server says too much before it answers."""
+class FloodError(aiohttp.ClientPayloadError):
+    """A server said more than any answer needs, besides its answer."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(socket_factory=_socket, **options)
+
+class BoundedConnector(aiohttp.TCPConnector):
+    """A TCPConnector whose connections end where a server says too much before it answers.
+
+    most: bytes that a response may take on the wire, whatever of them is its body. reach: the addresses
+    that it connects to, any where none is given; a request to another raises Refuse.
+    """
+
+    def __init__(
+        self,
+        *,
+        most: int | None = None,
+        reach: Reach | None = None,
+        resolve: Resolve | None = None,
+        **options: Any,
+    ) -> None:
+        resolver = None if reach is None else PinnedResolver(reach, resolve)
+        super().__init__(socket_factory=_socket, resolver=resolver, **options)
+        self._reach = reach
         # aiohttp has no public way to choose it; a test says so should the name ever change.
-        handler: type[ResponseHandler] = _Handler
+        handler: Callable[..., ResponseHandler] = functools.partial(_Handler, most)
         self._factory = functools.partial(handler, loop=self._loop)
+
+    @override
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        if self._reach is not None:
+            # A host that is written as an address is not resolved.
+            check_host(req.url.host or "", self._reach)
+        return await super().connect(req, traces, timeout)
 
 
 def _socket(info: AddrInfoType) -> socket.socket:
@@ -46,11 +79,14 @@ def _socket(info: AddrInfoType) -> socket.socket:
 
 
 class _Handler(ResponseHandler):
-    _head = 0
+    def __init__(self, most: int | None, **options: Any) -> None:
+        super().__init__(**options)
+        self._most = most
+        self._head = self._wire = 0
 
     @override
     def set_response_params(self, **params: Any) -> None:
-        self._head = 0
+        self._head = self._wire = 0
         super().set_response_params(**params)
 
     @override
@@ -58,6 +94,7 @@ class _Handler(ResponseHandler):
         if self.upgraded or not data:
             super().data_received(data)
             return
+        self._wire += len(data)
         at = 0
         while at < len(data) and self.transport is not None:
             within = self._payload is not None and not self._payload.is_eof()
@@ -66,6 +103,12 @@ class _Handler(ResponseHandler):
             super().data_received(piece)
             at += len(piece)
             if len(self) > _MAX_MESSAGES or self._head > _MAX_HEAD:
-                self.set_exception(aiohttp.ClientPayloadError("too much before an answer"))
-                self.transport.abort()
+                self._end("too much before an answer")
                 return
+        if self._most is not None and self._wire > self._most:
+            self._end("too much around an answer")
+
+    def _end(self, why: str) -> None:
+        self.set_exception(FloodError(why))
+        if self.transport is not None:
+            self.transport.abort()

@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-__all__ = ["Price", "PriceConfig", "Usage"]
+__all__ = ["NoFloat", "Price", "PriceConfig", "Usage"]
 
 # Enough for 36 digits of price and 10 of tokens without rounding on the way.
 EXACT = Context(prec=60)
@@ -20,10 +20,14 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Price(NamedTuple):
-    """The fee coin's smallest unit per 1,000,000 tokens read and written."""
+    """The unit of account's smallest unit per 1,000,000 tokens read and written.
+
+    source: who says so, in words for evidence and people: the config, or a listing and a rate.
+    """
 
     input: Decimal = Decimal(0)
     output: Decimal = Decimal(0)
+    source: str = "config"
 
     def cost(self, usage: Usage) -> int:
         """Return what a usage costs in the unit that it is priced in, rounded up."""
@@ -39,9 +43,8 @@ def _no_float(value: object) -> object:
     return value
 
 
-Amount = Annotated[
-    Decimal, BeforeValidator(_no_float), Field(ge=0, max_digits=36, decimal_places=18)
-]
+NoFloat = BeforeValidator(_no_float)
+Amount = Annotated[Decimal, NoFloat, Field(ge=0, max_digits=36, decimal_places=18)]
 
 
 class PriceConfig(BaseModel):

@@ -4,25 +4,26 @@ Source: the OpenAI API reference, "Chat", as llama.cpp and vLLM serve it. What c
 by a stranger: types and lengths are checked, and the counted tokens against what is possible.
 """
 
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated
 
 import msgspec
 
 from vagus.compute.base import Alternative, Answer, Completion, Delta, Times, Token
 from vagus.compute.bounds import one_line, prompt_tokens_bound
+from vagus.compute.decoding import decode
 from vagus.compute.price import Usage
 from vagus.protocol import Retry
 
 __all__ = [
+    "UNSEEN",
     "StreamedAnswer",
     "decode_answer",
-    "decode_names",
     "encode_request",
     "error_text",
     "longest_answer",
 ]
 
-T = TypeVar("T")
+BROKEN = "the server's answer is no chat completion"
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 31)]
 Name = Annotated[str, msgspec.Meta(max_length=256)]
 
@@ -31,6 +32,8 @@ Name = Annotated[str, msgspec.Meta(max_length=256)]
 _FRAME = 64 << 10
 _TOKEN = 1024
 _SCORED = 256
+# Tokens that may have been written without a byte to show for it: marks of turns, a stop text.
+UNSEEN = 64
 _NOTHING = msgspec.Raw(b"null")
 
 
@@ -51,13 +54,26 @@ class _Logprobs(msgspec.Struct):
 
 
 class _Message(msgspec.Struct):
+    """What a model says; vLLM and llama.cpp have what it thinks beside it, under either name."""
+
     content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+
+    def size(self) -> int:
+        said = (self.content, self.reasoning_content, self.reasoning)
+        return sum(len(text.encode()) for text in said if text)
 
 
 class _Choice(msgspec.Struct):
     message: _Message
     finish_reason: Name
     logprobs: msgspec.Raw = _NOTHING
+    token_ids: msgspec.Raw = _NOTHING
+
+
+class _Verbose(msgspec.Struct):
+    tokens: msgspec.Raw = _NOTHING
 
 
 class _Usage(msgspec.Struct):
@@ -69,6 +85,7 @@ class _Body(msgspec.Struct):
     choices: Annotated[list[_Choice], msgspec.Meta(min_length=1, max_length=1)]
     usage: _Usage
     model: Name = ""
+    verbose: _Verbose | None = msgspec.field(name="__verbose", default=None)
 
 
 class _Piece(msgspec.Struct):
@@ -83,26 +100,22 @@ class _Event(msgspec.Struct):
     model: Name = ""
 
 
-class _Named(msgspec.Struct):
-    id: Name
-
-
-class _Listing(msgspec.Struct):
-    data: Annotated[list[_Named], msgspec.Meta(min_length=1, max_length=1024)]
-
-
 class _Error(msgspec.Struct):
     message: str = ""
 
 
 class _ErrorBody(msgspec.Struct):
+    """OpenAI's, and what FastAPI's servers and others say instead."""
+
     error: _Error | str = ""
+    detail: object = ""
+    message: object = ""
 
 
 _logprobs: msgspec.json.Decoder[_Logprobs | None] = msgspec.json.Decoder(_Logprobs | None)
+_ids: msgspec.json.Decoder[list[Count] | None] = msgspec.json.Decoder(list[Count] | None)
 _body = msgspec.json.Decoder(_Body)
 _event = msgspec.json.Decoder(_Event)
-_listing = msgspec.json.Decoder(_Listing)
 _error_body = msgspec.json.Decoder(_ErrorBody)
 _encode = msgspec.json.Encoder().encode
 
@@ -124,6 +137,9 @@ def encode_request(request: Completion, served_as: str, *, stream: bool = False)
     if request.logprobs is not None:
         body["logprobs"] = True
         body["top_logprobs"] = request.logprobs
+    if request.ids:
+        # vLLM's name for it, and llama.cpp's.
+        body |= {"return_token_ids": True, "return_tokens": True, "verbose": True}
     if stream:
         body["stream"] = True
         body["stream_options"] = {"include_usage": True}
@@ -141,30 +157,28 @@ def longest_answer(request: Completion, sent: int) -> int:
 
 def decode_answer(data: bytes, request: Completion, times: Times) -> Answer:
     """Return the answer in a response's body; Retry for anything that is none."""
-    body = _decode(_body, data)
+    body = decode(_body, data, BROKEN)
     choice = body.choices[0]
     return Answer(
         text=choice.message.content or "",
         tokens=_tokens(choice.logprobs, request),
-        usage=_usage(body.usage, request),
+        usage=_usage(body.usage, request, choice.message.size()),
         finish_reason=choice.finish_reason,
         model=body.model,
         times=times,
+        ids=_token_ids(body, request),
     )
-
-
-def decode_names(data: bytes) -> tuple[str, ...]:
-    """Return the names in the body of a GET of models, ascending; Retry for anything else."""
-    return tuple(sorted({model.id for model in _decode(_listing, data).data}))
 
 
 def error_text(data: bytes) -> str:
     """Return what an error's body says, one printable line of at most 200 characters."""
     try:
-        error = _error_body.decode(data).error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        body = decode(_error_body, data, "")
+    except Retry:
         return ""
-    return one_line(error if isinstance(error, str) else error.message)
+    error = body.error
+    texts = (error if isinstance(error, str) else error.message, body.detail, body.message)
+    return one_line(next((text for text in texts if isinstance(text, str) and text), ""))
 
 
 class StreamedAnswer:
@@ -179,6 +193,7 @@ class StreamedAnswer:
         self._usage: _Usage | None = None
         self._finish: str | None = None
         self._model = ""
+        self._size = 0
 
     def feed(self, data: bytes) -> list[Delta]:
         """Take the next bytes and return the pieces they complete; Retry for broken events."""
@@ -200,19 +215,20 @@ class StreamedAnswer:
         return Answer(
             text="".join(self._text),
             tokens=tuple(self._tokens),
-            usage=_usage(self._usage, self._request),
+            usage=_usage(self._usage, self._request, self._size),
             finish_reason=self._finish,
             model=self._model,
             times=times,
         )
 
     def _take(self, value: bytes) -> Delta | None:
-        event = _decode(_event, value)
+        event = decode(_event, value, BROKEN)
         self._usage = event.usage or self._usage
         self._model = event.model or self._model
         if not event.choices:
             return None
         piece = event.choices[0]
+        self._size += piece.delta.size()
         self._finish = piece.finish_reason or self._finish
         text, tokens = piece.delta.content or "", _tokens(piece.logprobs, self._request)
         if not text and not tokens:
@@ -226,7 +242,7 @@ def _tokens(raw: msgspec.Raw, request: Completion) -> tuple[Token, ...]:
     # What was not asked for is not even decoded: probabilities take many times their bytes.
     if request.logprobs is None:
         return ()
-    logprobs = _decode(_logprobs, raw)
+    logprobs = decode(_logprobs, raw, BROKEN)
     if logprobs is None or logprobs.content is None:
         return ()
     most = request.logprobs
@@ -241,27 +257,26 @@ def _tokens(raw: msgspec.Raw, request: Completion) -> tuple[Token, ...]:
     )
 
 
-def _usage(usage: _Usage, request: Completion) -> Usage:
-    """Check the count that money follows from: no more written than asked for, nor read than sent."""
+def _token_ids(body: _Body, request: Completion) -> tuple[int, ...]:
+    if not request.ids:
+        return ()
+    told = body.choices[0].token_ids
+    if told == _NOTHING and body.verbose is not None:
+        told = body.verbose.tokens
+    ids = decode(_ids, told, BROKEN)
+    return () if ids is None else tuple(ids)
+
+
+def _usage(usage: _Usage, request: Completion, size: int) -> Usage:
+    """Check the count that money follows from, where `size` bytes were written.
+
+    No more tokens written than asked for or than bytes came, nor read than were sent.
+    """
     sent = prompt_tokens_bound(message.content for message in request.messages)
-    if usage.completion_tokens > request.max_tokens or usage.prompt_tokens > sent:
+    most = min(request.max_tokens, size + UNSEEN)
+    if usage.completion_tokens > most or usage.prompt_tokens > sent:
         raise Retry(
             f"the server counts {usage.prompt_tokens} + {usage.completion_tokens} tokens, "
-            f"which is more than {sent} + {request.max_tokens}"
+            f"which is more than {sent} + {most}"
         )
     return Usage(usage.prompt_tokens, usage.completion_tokens)
-
-
-def _decode(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
-    try:
-        return decoder.decode(data)
-    except msgspec.DecodeError as error:
-        _broken(str(error))
-    except UnicodeDecodeError:
-        _broken("not UTF-8")
-    except RecursionError:
-        _broken("nested too deep")
-
-
-def _broken(why: str) -> NoReturn:
-    raise Retry(f"the server's answer is no chat completion: {one_line(why)}")

@@ -4,18 +4,20 @@ import asyncio
 import contextlib
 import importlib.metadata
 import pathlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
 from typing import Annotated, Self
 
 import structlog
 from pydantic import Field
 
-from vagus.compute.backends.child import Child, Settings
-from vagus.compute.base import Answer, Backend, Completion, Delta, Message, Model
+from vagus.compute.backends import local_server
+from vagus.compute.base import Answer, Backend, Barred, Completion, Delta, Message, Model, Rescored
+from vagus.compute.child import Child
 from vagus.compute.client import ChatClient, Endpoint
 from vagus.compute.config import BackendConfig, Label
 from vagus.compute.price import Price
+from vagus.compute.rescoring import rescore
 from vagus.compute.weights import weights_sha256
 from vagus.protocol import Refuse, Retry
 
@@ -53,6 +55,8 @@ class LocalBackend(Backend):
     """One child process; it is started again, with growing pauses, as often as it dies."""
 
     Config = LocalConfig
+    rescores = True
+    cancels = True
 
     def __init__(self, config: LocalConfig) -> None:
         super().__init__(config)
@@ -114,6 +118,11 @@ class LocalBackend(Backend):
         self._check_served(model)
         return self._price
 
+    def context(self, model: Model) -> int | None:
+        """Return the configured context."""
+        self._check_served(model)
+        return self._config.context
+
     async def complete(self, request: Completion, *, timeout: float) -> Answer:
         """Run one completion, as the contract says; Retry while the server is down."""
         self._check_served(request.model)
@@ -128,6 +137,13 @@ class LocalBackend(Backend):
         async with contextlib.aclosing(pieces):
             async for piece in pieces:
                 yield piece
+
+    async def rescore(
+        self, request: Completion, tokens: Sequence[int], *, timeout: float
+    ) -> Rescored:
+        """Read an answer's tokens again, as the contract says; Retry while the server is down."""
+        self._check_served(request.model)
+        return await rescore(self._up(), request, tokens, timeout=timeout)
 
     async def _keep_running(self, path: pathlib.Path, first: asyncio.Future[None]) -> None:
         """Run the server for as long as this backend is entered."""
@@ -151,7 +167,7 @@ class LocalBackend(Backend):
     async def _run_once(self, path: pathlib.Path, first: asyncio.Future[None]) -> str:
         """Start the server, serve until it ends, and return why it ended."""
         config = self._config
-        settings = Settings(
+        settings = local_server.Settings(
             model_path=str(path),
             name=self._model.name,
             api_key=Child.new_key(),
@@ -159,7 +175,7 @@ class LocalBackend(Backend):
             parallel=config.parallel,
             threads=config.threads,
         )
-        async with Child(settings) as child:
+        async with Child(local_server.__name__, settings, what="the model server") as child:
             port = await child.port(timeout=config.start_timeout)
             endpoint = Endpoint(
                 base_url=f"http://127.0.0.1:{port}/v1",
@@ -184,7 +200,7 @@ class LocalBackend(Backend):
 
     def _check_served(self, model: Model) -> None:
         if model != self._model:
-            raise Refuse(f"backend {self.name} does not serve {model.name}")
+            raise Barred(f"backend {self.name} does not serve {model.name}")
 
     def _up(self) -> ChatClient:
         if self._client is None:

@@ -16,7 +16,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-__all__ = ["Listening", "Settings", "main"]
+from vagus.compute.child import Listening
+
+__all__ = ["Settings", "main"]
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,12 +30,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     context: int
     parallel: int
     threads: int | None = None
-
-
-class Listening(msgspec.Struct, frozen=True):
-    """What the process reports once it listens on 127.0.0.1."""
-
-    port: int
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The local model's process as its parent holds it: started, heard, ended."""
+"""A server of another module as a child process: started, heard, ended."""
 
 import asyncio
 import contextlib
@@ -10,23 +10,34 @@ from typing import Self
 
 import msgspec
 
-from vagus.compute.backends.local_server import Listening, Settings
 from vagus.compute.bounds import one_line
 from vagus.protocol import Retry
 
-__all__ = ["Child", "Settings"]
+__all__ = ["Child", "Listening"]
 
-# What the engine may see of the node's environment; secrets live elsewhere in it.
+# What a child may see of the node's environment; secrets live elsewhere in it.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH")
 NOISE = 4096
 PATIENCE = 2.0
 
 
-class Child:
-    """One server process, used as `async with`; on leaving it is gone."""
+class Listening(msgspec.Struct, frozen=True):
+    """What a child reports once it listens on 127.0.0.1."""
 
-    def __init__(self, settings: Settings) -> None:
+    port: int
+
+
+class Child:
+    """One server process, used as `async with`; on leaving it is gone.
+
+    module: run by `python -m`; it reads one JSON line (`settings`) from stdin, writes `Listening` as
+    its only line to stdout, and ends when stdin does. what: how errors name it.
+    """
+
+    def __init__(self, module: str, settings: msgspec.Struct, *, what: str) -> None:
+        self._module = module
         self._settings = settings
+        self._what = what
         self._noise = b""
         self._life = contextlib.AsyncExitStack()
         self._process: asyncio.subprocess.Process | None = None
@@ -47,14 +58,14 @@ class Child:
                 sys.executable,
                 "-P",
                 "-m",
-                "vagus.compute.backends.local_server",
+                self._module,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 env={name: os.environ[name] for name in PASSED_ON if name in os.environ},
             )
         except OSError as error:
-            raise Retry(f"the model server can't be started: {error}") from None
+            raise Retry(f"{self._what} can't be started: {error}") from None
         # Closed without the body's error: a TaskGroup would wrap a Retry in a group.
         group = await self._life.enter_async_context(asyncio.TaskGroup())
         self._life.push_async_callback(self._end)
@@ -81,7 +92,7 @@ class Child:
                 line = await stdout.readline()
             return msgspec.json.decode(line, type=Listening).port
         except TimeoutError:
-            raise Retry(f"the model server was not up within {timeout:g} s") from None
+            raise Retry(f"{self._what} was not up within {timeout:g} s") from None
         except msgspec.DecodeError:
             raise Retry(await self.ended()) from None
 
@@ -90,10 +101,10 @@ class Child:
         code = await self._started().wait()
         last = self._noise.decode("ascii", "replace").strip().rpartition("\n")[2]
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return f"the model server ended by {how}{': ' + one_line(last) if last else ''}"
+        return f"{self._what} ended by {how}{': ' + one_line(last) if last else ''}"
 
     async def _listen(self) -> None:
-        """Keep the last of what the engine says: its stderr must neither fill up nor reach ours."""
+        """Keep the last of what the server says: its stderr must neither fill up nor reach ours."""
         stderr = self._started().stderr
         assert stderr is not None  # noqa: S101 - made by PIPE
         while data := await stderr.read(NOISE):

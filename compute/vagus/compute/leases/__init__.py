@@ -1,0 +1,1 @@
+"""GPUs rented by the hour: what a network's provisioner is, and how vagus keeps its leases."""
