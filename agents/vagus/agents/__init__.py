@@ -7,7 +7,7 @@ from vagus.agents.base import Agent
 from vagus.agents.context import Budget, Call, Context, Route
 from vagus.agents.evidence import Evidence
 from vagus.agents.manifest import AgentConfig, FeeConfig, Manifest, Mode
-from vagus.agents.policy import Policy, admit, routes_for
+from vagus.agents.policy import Policy, admit, routes_for, screen
 from vagus.agents.registry import AgentRegistry, Installed, agent_class, installed_agents
 from vagus.agents.run import execute
 from vagus.agents.structured import ask_json, ask_model
@@ -38,6 +38,7 @@ __all__ = [
     "execute",
     "installed_agents",
     "routes_for",
+    "screen",
 ]
 
 

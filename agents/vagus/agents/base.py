@@ -17,6 +17,7 @@ and names it in the entry point group `vagus.agents`.
 
 import abc
 import re
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
@@ -75,6 +76,21 @@ class Agent(abc.ABC):
     def decode(self, payload: bytes) -> Any:
         """Read a payload as `Input`: strict, bounded, hostile. Raises Refuse, nothing else."""
         return decode_payload(self.Input, payload)
+
+    def numeric(self, value: Any, /) -> bool:
+        """Say whether the output to a payload is what a numeric rule of the mode compares.
+
+        For agents whose Output is bytes, and not always int256 words: what is not numeric must be
+        identical (`vagus.agents.modes.fields`). A pure function of the payload.
+        """
+        return True
+
+    def sealed(self, value: Any, /) -> Sequence[tuple[bytes, str]]:
+        """Return the sealed secrets of a payload, each with the one HTTPS host that it is for.
+
+        The node opens them before the run, which has them by `Context.secret`. Raises Refuse, nothing else.
+        """
+        return ()
 
     def encode(self, output: Any) -> bytes:
         """Return an `Output` as the bytes that are signed: UTF-8, RFC 8785 JSON, or as they are.

@@ -7,6 +7,7 @@ UTF-8, no doubled keys, no NaN, no half surrogate pairs, at most 32 levels.
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -56,10 +57,14 @@ def schema_of(kind: type[BaseModel] | type[str] | type[bytes]) -> dict[str, Any]
     return TypeAdapter(kind).json_schema()
 
 
-def parse_json(data: bytes, what: str) -> object:
+def parse_json(
+    data: bytes, what: str, *, fraction: Callable[[str], object] | None = None
+) -> object:
     """Return the JSON value of a stranger's bytes; `what` names them in the Refuse.
 
-    Refused are bytes that two readers could read in two ways, and over 32 levels.
+    Refused are bytes that two readers could read in two ways, and over 32 levels. fraction: what a
+    number becomes that has a point or an exponent, a float where it is absent; it may raise
+    ValueError.
     """
     try:
         text = data.decode("utf-8", "strict")
@@ -69,7 +74,7 @@ def parse_json(data: bytes, what: str) -> object:
             text,
             object_pairs_hook=_object,
             parse_constant=_constant,
-            parse_float=_float,
+            parse_float=fraction or _float,
         )
         if b"\\u" in data:
             json.dumps(value, ensure_ascii=False).encode()

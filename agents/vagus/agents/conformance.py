@@ -20,6 +20,7 @@ from typing import ClassVar
 
 from vagus.agents.base import Agent
 from vagus.agents.context import Context
+from vagus.agents.modes import mode_of
 from vagus.agents.run import execute
 from vagus.protocol import MAX_OUTPUT, MAX_PAYLOAD, Refuse
 
@@ -68,6 +69,10 @@ class AgentConformance:
         assert "type" in manifest.input_schema or "$ref" in manifest.input_schema
         assert "type" in manifest.output_schema or "$ref" in manifest.output_schema
         assert type(agent)(agent.config).manifest == manifest
+
+    async def test_its_mode_is_understood(self, agent: Agent) -> None:
+        """Every parameter of it is one that the mode knows."""
+        assert mode_of(agent.manifest).manifest == agent.manifest
 
     async def test_its_config_takes_no_unknown_key(self, agent: Agent) -> None:
         """A misspelled key is an error, not a default."""

@@ -6,22 +6,28 @@
 The URL's host must be one that the operator named. It is resolved once, each of its addresses must
 be public, and the connection goes to those addresses, whatever the name leads to a moment later.
 Certificates are checked against the name. A redirect is an error: follow it by a call of its own.
+`ctx.cite(page.source)` puts what was read into the run's evidence.
 """
 
 import asyncio
 import contextlib
+import hashlib
 import ipaddress
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import aiohttp
 import yarl
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import Connection
 
-from vagus.agents.addresses import Address, literal
 from vagus.agents.http_policy import HttpPolicy
+from vagus.agents.sources import Certificate, Source, certificate_of, date_of
+from vagus.compute.addresses import Address, literal
 from vagus.compute.bounds import one_line
 from vagus.protocol import Refuse, Retry
 
@@ -29,21 +35,27 @@ __all__ = ["GuardedHttp", "HttpPolicy", "Page", "Resolve"]
 
 MAX_ADDRESSES = 16
 PASSING = frozenset({408, 425, 429})
+NO_HEADERS: Mapping[str, str] = {}
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A body as it came, with its media type as the server says it: a stranger's bytes."""
+    """A body as it came, with its media type and charset as the server says them: a stranger's bytes.
+
+    source: what the evidence tells of it.
+    """
 
     url: str
     media_type: str
+    charset: str | None
     body: bytes
+    source: Source
 
 
 class GuardedHttp:
-    """Fetches by GET; keeps no connection, cookie or name between two calls.
+    """Keeps no connection, cookie or name between two calls.
 
     tls: who is trusted, the system's authorities by default. resolve: a name's addresses, the
     system's resolver by default.
@@ -60,26 +72,67 @@ class GuardedHttp:
         self._tls = tls
         self._resolve = resolve or _resolve
 
-    async def get(self, url: str) -> Page:
-        """Return the page of a 200.
+    async def get(
+        self,
+        url: str,
+        headers: Mapping[str, str] = NO_HEADERS,
+        secrets: Mapping[str, str] = NO_HEADERS,
+    ) -> Page:
+        """Return the page of a 200. headers: names in lower case, those that the policy has.
+
+        secrets: more headers, whose values are told to nobody but the server, in no error either.
 
         Raises Refuse for what the policy forbids, another status, a body over max_bytes or a
         compressed one; Retry for 5xx, 408, 425, 429, a failed connection and the end of the time.
         """
+        self._policy.check_headers(headers)
         target = self._policy.target(url)
+        self._policy.check_secrets(target, secrets)
+        return await self._fetch("GET", target, {**headers, **secrets}, None)
+
+    async def post(
+        self,
+        url: str,
+        body: bytes,
+        media_type: str,
+        headers: Mapping[str, str] = NO_HEADERS,
+        secrets: Mapping[str, str] = NO_HEADERS,
+    ) -> Page:
+        """Send a body, and return the page as `get` does. The answer to a Retry may send it again."""
+        self._policy.check_headers(headers)
+        target = self._policy.target(url, post=True)
+        self._policy.check_secrets(target, secrets)
+        sent = {**headers, **secrets, "content-type": media_type}
+        return await self._fetch("POST", target, sent, body)
+
+    async def _fetch(
+        self, method: str, target: yarl.URL, headers: Mapping[str, str], body: bytes | None
+    ) -> Page:
         try:
             async with asyncio.timeout(self._policy.timeout):
                 addresses = await self._addresses(target)
-                async with self._opened(target, addresses) as response:
+                async with self._opened(method, target, addresses, headers, body) as response:
                     _check_status(response)
-                    body = await self._body(response)
+                    came = await self._body(response)
         except TimeoutError:
             raise Retry(f"{target.host} took over {self._policy.timeout} s") from None
         except aiohttp.ClientSSLError:
             raise Refuse(f"{target.host} shows no certificate that is valid for it") from None
         except (aiohttp.ClientError, OSError) as error:
             raise Retry(f"{target.host} can't be reached: {type(error).__name__}") from None
-        return Page(url, one_line(response.content_type), body)
+        source = Source(
+            url=str(target),
+            method=method,
+            sent=None if body is None else hashlib.sha256(body).digest(),
+            sha256=hashlib.sha256(came).digest(),
+            size=len(came),
+            media_type=one_line(response.content_type),
+            address=response.address,
+            date=date_of(response.headers.get("Date")),
+            read_at=time.time_ns() // 1_000_000,
+            certificate=response.certificate,
+        )
+        return Page(source.url, source.media_type, response.charset, came, source)
 
     async def _addresses(self, target: yarl.URL) -> tuple[Address, ...]:
         """Resolve once; the connection goes to what was found here."""
@@ -93,8 +146,13 @@ class GuardedHttp:
 
     @contextlib.asynccontextmanager
     async def _opened(
-        self, target: yarl.URL, addresses: tuple[Address, ...]
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        self,
+        method: str,
+        target: yarl.URL,
+        addresses: tuple[Address, ...],
+        headers: Mapping[str, str],
+        body: bytes | None,
+    ) -> AsyncIterator["_Response"]:
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 resolver=_Pinned(addresses),
@@ -102,14 +160,17 @@ class GuardedHttp:
                 force_close=True,
                 ssl=True if self._tls is None else self._tls,
             ),
-            headers={"Accept-Encoding": "identity", "User-Agent": "vagus"},
+            headers={**headers, "Accept-Encoding": "identity", "User-Agent": "vagus"},
             cookie_jar=aiohttp.DummyCookieJar(),
+            response_class=_Response,
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
             trust_env=False,
         ) as session:
-            response = await session.get(target, allow_redirects=False)
+            response = await session.request(method, target, data=body, allow_redirects=False)
             try:
+                if not isinstance(response, _Response):
+                    raise TypeError("aiohttp made a response of another class")
                 yield response
             finally:
                 response.close()
@@ -124,6 +185,23 @@ class GuardedHttp:
                 raise Refuse(f"the body is over {self._policy.max_bytes} bytes")
             pieces.append(data)
         return b"".join(pieces)
+
+
+class _Response(aiohttp.ClientResponse):
+    """Remembers whose it is: once a short body has come, its connection is gone."""
+
+    address = ""
+    certificate: Certificate | None = None
+
+    async def start(self, connection: Connection) -> Self:
+        transport = connection.transport
+        if transport is None:
+            raise aiohttp.ClientConnectionError
+        self.address = str(transport.get_extra_info("peername")[0])
+        if (tls := transport.get_extra_info("ssl_object")) is not None:
+            self.certificate = certificate_of(tls)
+        await super().start(connection)
+        return self
 
 
 class _Pinned(AbstractResolver):

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializ
 from vagus.protocol import FeeFormula, agent_digest, agent_id
 from vagus.protocol import Mode as ModeName
 
-__all__ = ["AgentConfig", "FeeConfig", "Manifest", "Mode"]
+__all__ = ["AgentConfig", "Digest", "FeeConfig", "Manifest", "Mode"]
 
 _DIGEST = re.compile("0x[0-9a-f]{64}")
 
@@ -20,6 +20,7 @@ def _digest(text: str) -> str:
     return text
 
 
+Digest = Annotated[str, AfterValidator(_digest)]
 # Amounts pass 2^53, which RFC 8785 numbers can't: as JSON they are decimal strings.
 Amount = Annotated[int, Field(ge=0, lt=1 << 256), PlainSerializer(str, when_used="json")]
 
@@ -59,7 +60,7 @@ class AgentConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    models: tuple[Annotated[str, AfterValidator(_digest)], ...] = ()
+    models: tuple[Digest, ...] = ()
     engines: tuple[str, ...] = ()
     margin: Annotated[int, Field(ge=1, le=3600)] = 20
     fee: FeeConfig = FeeConfig()

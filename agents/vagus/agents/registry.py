@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, PydanticUserError, ValidationError
 
 from vagus.agents.base import Agent
-from vagus.agents.codec import first_fault
-from vagus.agents.manifest import AgentConfig, Mode
+from vagus.agents.codec import first_fault, schema_of
+from vagus.agents.manifest import AgentConfig, Manifest, Mode
+from vagus.agents.modes import mode_of
+from vagus.compute.bounds import one_line
 from vagus.compute.plugins import found, load
 from vagus.protocol import Refuse, agent_id
 
@@ -146,7 +148,19 @@ def _load(entry: EntryPoint) -> type[Agent]:
             + [f"{each} is of a wrong type" for each in wrong]
         )
         raise Refuse(f"plugin {entry.name} ({entry.value}) is no whole agent: {why}")
+    mode_of(_manifest(cls))
     return cls
+
+
+def _manifest(cls: type[Agent]) -> Manifest:
+    """Return what an agent promises whatever its config is: enough for its mode to be read."""
+    try:
+        schemas = {"input_schema": schema_of(cls.Input), "output_schema": schema_of(cls.Output)}
+    except PydanticUserError as error:
+        raise Refuse(f"agent {cls.name} has no schema: {one_line(str(error))}") from None
+    return Manifest(
+        name=cls.name, version=cls.version, mode=cls.mode, config=AgentConfig(), **schemas
+    )
 
 
 def _is(cls: type[Agent], name: str, kinds: tuple[type, ...]) -> bool:

@@ -25,7 +25,7 @@ from vagus.agents.structured import ask_json
 from vagus.agents.validate import check_value
 from vagus.protocol import Json
 
-__all__ = ["Extract", "ExtractConfig", "ExtractInput", "Extracted"]
+__all__ = ["Extract", "ExtractConfig", "ExtractInput", "Extracted", "Wanted", "fill"]
 
 TASK = (
     "The user's message is JSON. From its text, fill in what its schema describes. "
@@ -38,13 +38,17 @@ def _bounded(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
+# A payload's `schema`, a name that pydantic's models have taken.
+Wanted = Annotated[dict[str, Any], Field(alias="schema"), AfterValidator(_bounded)]
+
+
 class ExtractInput(BaseModel):
-    """The payload; `wanted` is its `schema`, a name that pydantic's models have taken."""
+    """The payload."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     text: Annotated[str, StringConstraints(min_length=1)]
-    wanted: Annotated[dict[str, Any], Field(alias="schema"), AfterValidator(_bounded)]
+    wanted: Wanted
 
 
 class Extracted(RootModel[dict[str, JsonValue]]):
@@ -70,8 +74,15 @@ class Extract(Agent):
 
     async def run(self, ctx: Context, question: ExtractInput, /) -> Extracted:
         """Return the object."""
-        schema = bounded(question.wanted)
         data: Json = {"text": question.text, "schema": question.wanted}
-        answer = await ask_json(ctx, TASK, data, schema, max_tokens=self.config.max_tokens)
-        check_value(answer, schema)
-        return Extracted.model_validate(answer)
+        return await fill(ctx, TASK, data, question.wanted, max_tokens=self.config.max_tokens)
+
+
+async def fill(
+    ctx: Context, task: str, data: Json, wanted: dict[str, Any], *, max_tokens: int
+) -> Extracted:
+    """Ask once for an object of a stranger's schema. Raises Refuse where none comes."""
+    schema = bounded(wanted)
+    answer = await ask_json(ctx, task, data, schema, max_tokens=max_tokens)
+    check_value(answer, schema)
+    return Extracted.model_validate(answer)
