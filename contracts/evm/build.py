@@ -30,6 +30,7 @@ CONTRACTS = {
     "hub.json": "Hub.vy",
     "consumer.json": "examples/Consumer.vy",
     "reverter.json": "examples/Reverter.vy",
+    "market.json": "sandbox/GPURentalMarketplace.vy",
 }
 CODE_LIMIT = 24_576  # bytes of a deployed contract (EIP-170)
 

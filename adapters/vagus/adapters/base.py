@@ -17,13 +17,25 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from vagus.protocol import Attestation, Intent, Payout, Receipt, Refuse, Rotation, SignerSet
+from vagus.adapters.parameters import HubParameters
+from vagus.protocol import (
+    Attestation,
+    Intent,
+    Payout,
+    Receipt,
+    Refuse,
+    Rotation,
+    SignerSet,
+    deciding,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
     from pydantic import BaseModel
+
+    from vagus.adapters.delivered import Delivered
 
 __all__ = [
     "AlreadyDone",
@@ -192,11 +204,18 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class HubState:
-    """A hub's configuration and counters at one final block. Times in seconds, fees in wei or such."""
+    """A hub's configuration and counters at one final block. Times in seconds, fees in wei or such.
+
+    `roster_hash` is the current set's, 32 bytes. `previous` is the set before it, which counts until
+    `previous_until`, a block of that time included; None and 0 before the first rotation.
+    """
 
     at: Block
     next_seq: int
     current: SignerSet
+    roster_hash: bytes
+    previous: SignerSet | None
+    previous_until: int
     min_fee: int
     min_ttl: int
     max_ttl: int
@@ -204,42 +223,21 @@ class HubState:
     max_callback_gas: int
     paused: bool
 
+    @property
+    def rotated_at(self) -> int:
+        """When the current set came into force: the newest rotation's block's time, 0 without one."""
+        return 0 if self.previous is None else self.previous_until - self.grace
 
-@dataclass(frozen=True, slots=True)
-class HubParameters:
-    """What a hub is deployed with. Times in seconds; `guardian` and `roster_hash` may be zero.
-
-    `signers` are 20-byte addresses, ascending; `guardian` is a packed address of the hub's chain.
-    """
-
-    signers: tuple[bytes, ...]
-    threshold: int
-    guardian: bytes = bytes(32)
-    min_fee: int = 0
-    min_ttl: int = 120
-    max_ttl: int = 30 * 86_400
-    grace: int = 3_600
-    max_callback_gas: int = 2_000_000
-    roster_hash: bytes = bytes(32)
-
-    def check(self, finality: float, slowest: float) -> None:
-        """Raise ValueError for periods that the chains can't keep.
-
-        `finality` is the origin's own, `slowest` that of the slowest destination, both in seconds.
-        """
-        if self.min_ttl < finality + 60:
-            raise ValueError(
-                f"min_ttl is {self.min_ttl} s: this chain's finality takes {finality:.0f} s, and "
-                "an answer needs 60 s more"
-            )
-        if self.max_ttl < self.min_ttl:
-            raise ValueError(f"max_ttl {self.max_ttl} s is under min_ttl {self.min_ttl} s")
-        # Ten minutes of clock skew, a minute for inclusion on the origin.
-        if self.grace < slowest + 660:
-            raise ValueError(
-                f"grace is {self.grace} s: the slowest destination's finality takes "
-                f"{slowest:.0f} s, and inclusion and clock skew 660 s more"
-            )
+    def deciding(self, requested_at: int) -> SignerSet:
+        """Return the set that decides an intent asked for at that time; raises Retry: see `deciding`."""
+        return deciding(
+            self.current,
+            self.previous,
+            rotated_at=self.rotated_at,
+            previous_until=self.previous_until,
+            requested_at=requested_at,
+            now=self.at.time,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,22 +330,29 @@ class ChainAdapter(abc.ABC):
     """One chain and the vagus hub on it, made of one `[[chains]]` table of its own `Config`.
 
     Attributes, known before entering: `chain` (CAIP-2), `hub` (CAIP-10, canonical), `hub_id`
-    (32 bytes), `account` (the packed address that pays for transactions; `lane` names the pair of
-    chain and account, one sequence of nonces). `quorum` is (k, n): what leads to a signature is read
-    from n endpoints, and k of them must agree.
+    (32 bytes), `account` (the packed address that pays for transactions, zero without one; `address`
+    is its text on the chain, empty without one; `lane` names the pair of chain and account, one
+    sequence of nonces). `quorum` is (k, n): what leads to a signature is read
+    from n endpoints, and k of them must agree. `fee_bits` is how wide the
+    chain's amounts are: no fee on it is 2**fee_bits or more.
     """
 
     Config: ClassVar[type[BaseModel]]
+    fee_bits: ClassVar[int] = 256
     chain: str
     hub: str
     hub_id: bytes
     account: bytes
+    address: str
     lane: str
     quorum: tuple[int, int]
 
     @abc.abstractmethod
     def __init__(self, config: Any) -> None:
-        """Take a validated `Config`. Opens keys and nothing else; no I/O with the chain."""
+        """Take a validated `Config`. Opens keys and nothing else; no I/O with the chain.
+
+        Raises `WalletError`, and Retry where a key is kept elsewhere and out of reach.
+        """
 
     @abc.abstractmethod
     async def __aenter__(self) -> Self:
@@ -389,6 +394,10 @@ class ChainAdapter(abc.ABC):
     def tallies(self) -> dict[str, Tally]:
         """Return what each endpoint did, by its name; nothing where an adapter does not count."""
         return {}
+
+    @abc.abstractmethod
+    async def block(self, height: int) -> Block:
+        """Read the block at a height, as it is for good; Retry where none is final there yet."""
 
     # What is asked on this chain
 
@@ -434,6 +443,16 @@ class ChainAdapter(abc.ABC):
     @abc.abstractmethod
     async def delivery(self, intent_id: bytes) -> Delivery | None:
         """Read this hub's record, as destination, of a delivery at the final block; None: not yet."""
+
+    async def delivered(self, intent_id: bytes, tx_id: str | None = None) -> Delivered | None:
+        """Read what a delivery's own transaction said, at finality; None: not delivered yet.
+
+        Without `tx_id` it is searched. Raises Refuse where that transaction did not deliver the
+        intent, or hides what was signed, and in an adapter that cannot read it.
+        """
+        raise Refuse(
+            f"the adapter of {self.chain} cannot read a delivery's transaction {tx_id or ''}"
+        )
 
     @abc.abstractmethod
     async def credit(self, account: bytes) -> int:
@@ -490,11 +509,12 @@ class ChainAdapter(abc.ABC):
         """Reconcile the journalled lane (None: none yet) with the chain; the lane to go on with."""
 
     @abc.abstractmethod
-    def build(self, call: Call, estimate: Estimate, lane: bytes) -> Built:
-        """Take the lane's next nonce and sign. Pure: no I/O, so no other build can come between.
+    async def build(self, call: Call, estimate: Estimate, lane: bytes) -> Built:
+        """Take the lane's next nonce and sign. No I/O with the chain; a key elsewhere takes its time.
 
-        The daemon enqueues the journal's write before it yields to the event loop: nonces are
-        journalled in their order, and a crash leaves no hole.
+        The daemon has one build a lane under way, and enqueues the journal's write of it before the
+        next: nonces are journalled in their order, and a crash leaves no hole. Raises Retry where
+        the key is out of reach: its nonce is then not used.
         """
 
     @abc.abstractmethod

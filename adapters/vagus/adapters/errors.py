@@ -10,13 +10,15 @@
      └─ Rejected, AlreadyDone   the hub rejects the call (vagus.adapters.base)
     Halt              a quorum serves another chain, or has another final block
 
-`WalletError` is for the operator: a key file that cannot be used, and what to do.
+`WalletError` is for the operator: a key file that cannot be used, and what to do. `MissingExtraError`
+is an adapter whose packages are not installed.
 """
 
 from vagus.protocol import Retry, VagusError
 
 __all__ = [
     "BadAnswer",
+    "MissingExtraError",
     "NoFileError",
     "NoQuorum",
     "TooLong",
@@ -67,6 +69,10 @@ class WalletError(VagusError):
 
 class NoFileError(WalletError):
     """A key or password file that is not there."""
+
+
+class MissingExtraError(ImportError):
+    """An adapter's packages are not installed: what to install, in words."""
 
 
 def printable(text: str) -> str:

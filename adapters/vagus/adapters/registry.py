@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
 from vagus.adapters.base import ChainAdapter
+from vagus.adapters.errors import MissingExtraError
 from vagus.protocol import VagusError
 
 __all__ = ["GROUP", "AdapterError", "Installed", "adapter_class", "installed"]
@@ -37,7 +38,7 @@ def installed() -> list[Installed]:
     found = []
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
         try:
-            _load(entry)
+            adapter_class(entry.name)
             fault = ""
         except AdapterError as error:
             fault = str(error)
@@ -65,6 +66,8 @@ def _load(entry: EntryPoint) -> type[ChainAdapter]:
         # A plugin that prints does so on stderr: stdout is for answers.
         with contextlib.redirect_stdout(sys.stderr):
             found = entry.load()
+    except MissingExtraError as error:
+        raise AdapterError(str(error)) from None
     except BaseException as error:
         if type(error) is KeyboardInterrupt:  # Ctrl-C; of its subclasses none comes from a keyboard
             raise

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-__all__ = ["HttpUrls", "WsUrls", "endpoint_name", "endpoint_names"]
+__all__ = ["HttpUrls", "WsUrls", "endpoint_name", "endpoint_names", "require_url"]
 
 
 def endpoint_name(url: SecretStr) -> str:
@@ -25,18 +25,20 @@ def endpoint_names(urls: Sequence[SecretStr]) -> tuple[str, ...]:
     )
 
 
-def _url(*schemes: str) -> AfterValidator:
-    def check(url: SecretStr) -> SecretStr:
-        try:
-            parts = urlsplit(url.get_secret_value())
-            known = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            known = False
-        if not known:
-            raise ValueError(f"must be a URL that begins with {' or '.join(schemes)}://")
-        return url
+def require_url(url: SecretStr, *schemes: str) -> SecretStr:
+    """Return the URL. Raises ValueError, which does not repeat it, for another scheme or no host."""
+    try:
+        parts = urlsplit(url.get_secret_value())
+        known = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError(f"must be a URL that begins with {' or '.join(schemes)}://")
+    return url
 
-    return AfterValidator(check)
+
+def _url(*schemes: str) -> AfterValidator:
+    return AfterValidator(lambda url: require_url(url, *schemes))
 
 
 def _several(urls: object) -> object:

@@ -279,6 +279,7 @@ async def _answers(
         "latest": heads.latest,
         "intents": as_asked(intents),
         "fees": [each.intent.max_fee for each in intents],
+        "block": await read(partial(adapter.block, sample.begin.height)),
         "hub": await read(adapter.hub_state),
         "start": await read(adapter.start),
         "open": [await read(partial(adapter.intent_state, each)) for each in (*ids, _NEVER_ASKED)],
@@ -292,4 +293,4 @@ async def _answers(
 async def _built(adapter: ChainAdapter) -> Built:
     call = adapter.request_call(question(adapter))
     estimate = await patiently(lambda: adapter.estimate(call))
-    return adapter.build(call, estimate, await patiently(lambda: adapter.open_lane(None)))
+    return await adapter.build(call, estimate, await patiently(lambda: adapter.open_lane(None)))

@@ -25,7 +25,7 @@ from vagus.adapters.conformance.driving import (
 from vagus.adapters.conformance.harness import SIGNER, ChainHarness
 from vagus.adapters.conformance.rules import ConformanceTests, needs
 from vagus.adapters.conformance.statements import EVIDENCE, delivering, rotating, settling
-from vagus.protocol import ZERO32, Intent, Payout, address_of, keccak256
+from vagus.protocol import ZERO32, Intent, Payout, Refuse, address_of, keccak256, recover
 
 __all__ = ["CallTests"]
 
@@ -71,6 +71,34 @@ class CallTests(ConformanceTests):
             await _done(adapter, harness, adapter.withdraw_call())
             assert await adapter.credit(adapter.account) == 0
 
+    @needs("deliveries")
+    async def test_a_delivery_shows_what_was_signed(self, harness: ChainHarness) -> None:
+        """Its own transaction has the whole statement, whether it is named or searched."""
+        async with made(harness) as adapter:
+            await ready(adapter, harness)
+            intent = await _asked(adapter, harness)
+            assert await adapter.delivered(intent.id) is None
+            # One that fits a transaction everywhere, and one that does not.
+            for asked, output in (intent, b"short"), (await _asked(adapter, harness), bytes(4_000)):
+                call = await delivering(adapter, asked, output)
+                step = await submit(adapter, harness, call)
+                assert step.stage is TxStage.FINAL
+                await ready(adapter, harness)
+                found = await adapter.delivered(asked.id)
+                assert found is not None
+                assert found == await adapter.delivered(asked.id, found.tx_id)
+                assert (found.intent, found.output) == (asked, output)
+                epoch = (await adapter.hub_state()).current.epoch
+                assert (found.attestation.output_hash, found.attestation.epoch) == (
+                    keccak256(output),
+                    epoch,
+                )
+                digest = found.attestation.digest(adapter.hub_id)
+                assert [recover(digest, each) for each in found.signatures] == [address_of(SIGNER)]
+                with pytest.raises(Refuse):
+                    await adapter.delivered(asked.id, (await harness.ask(payloads(1)))[0].tx_id)
+                await final(adapter, harness)
+
     async def test_the_hub_says_who_signs_for_it(self, harness: ChainHarness) -> None:
         """Its state is that of the final block."""
         async with made(harness) as adapter:
@@ -97,7 +125,9 @@ class CallTests(ConformanceTests):
 
             (found,) = await adapter.requested(asked.tx_id)
             call = await delivering(adapter, found.intent, b"early")
-            built = adapter.build(call, await adapter.estimate(call), await adapter.open_lane(None))
+            built = await adapter.build(
+                call, await adapter.estimate(call), await adapter.open_lane(None)
+            )
             (raw,) = (await adapter.advance(built.state)).send
             await adapter.broadcast(raw)
             await harness.advance()
@@ -149,10 +179,33 @@ class CallTests(ConformanceTests):
         """The next epoch counts once it is final, and it comes once."""
         async with made(harness) as adapter:
             await ready(adapter, harness)
+            before = await adapter.hub_state()
             rotation, call = await rotating(adapter)
-            await _done(adapter, harness, call)
-            assert (await adapter.hub_state()).current.epoch == rotation.epoch
+            step = await submit(adapter, harness, call)
+            assert step.stage is TxStage.FINAL
+            after = await adapter.hub_state()
+            assert after.current.epoch == rotation.epoch
+            assert after.roster_hash == rotation.roster_hash
+            assert after.previous == before.current
+            assert before.at.time <= after.rotated_at <= after.at.time
             await _rejected(adapter, call, AlreadyDone, "not the next epoch")
+
+    async def test_the_set_before_counts_until_its_grace_is_over(
+        self, harness: ChainHarness
+    ) -> None:
+        """An answer it has signed is taken after the rotation, one of two rotations ago is not."""
+        async with made(harness) as adapter:
+            await ready(adapter, harness)
+            first = (await adapter.hub_state()).current.epoch
+            intents = [await _asked(adapter, harness) for _ in range(2)]
+            answers = [await delivering(adapter, intent, b"x") for intent in intents]
+            await _done(adapter, harness, (await rotating(adapter))[1])
+            await _done(adapter, harness, answers[0])
+            delivery = await adapter.delivery(intents[0].id)
+            assert delivery is not None
+            assert delivery.epoch == first
+            await _done(adapter, harness, (await rotating(adapter))[1])
+            await _rejected(adapter, answers[1], Rejected, "epoch not in force")
 
     @needs("time")
     async def test_an_unanswered_intent_is_refunded_after_its_grace(

@@ -183,7 +183,7 @@ def question(adapter: ChainAdapter, **changes: object) -> Question:
 
 async def submit(adapter: ChainAdapter, harness: ChainHarness, call: Call) -> Step:
     """Send one call on a fresh lane and follow it to its end."""
-    built = adapter.build(call, await adapter.estimate(call), await adapter.open_lane(None))
+    built = await adapter.build(call, await adapter.estimate(call), await adapter.open_lane(None))
     return await driven(adapter, harness, built.state)
 
 
@@ -197,6 +197,7 @@ async def driven(adapter: ChainAdapter, harness: ChainHarness, state: bytes) -> 
         state, stage = step.state, step.stage
         for raw in step.send:
             await patiently(functools.partial(adapter.broadcast, raw))
-        await harness.advance()
+        # What is included waits for nothing but blocks, and some chains are final after many.
+        await harness.advance(max(1, harness.finality // 2) if stage is TxStage.INCLUDED else 1)
         await ready(adapter, harness)
     raise AssertionError(f"the transaction does not end: it is {stage}")

@@ -36,7 +36,7 @@ from vagus.adapters.conformance.faults import (
     Stale,
     Status,
 )
-from vagus.adapters.conformance.harness import ChainHarness
+from vagus.adapters.conformance.harness import ChainHarness, Urls
 from vagus.adapters.conformance.rules import ConformanceTests
 from vagus.protocol import Retry
 
@@ -65,8 +65,16 @@ _PASSING: dict[str, Fault] = {
     "lists cut short": Shorten(1),
     "malformed answers": Malformed(),
 }
+_API_KEY = "a-key-that-nobody-may-see"
+_REPEATING: dict[str, Fault] = {
+    "down": Drop(),
+    "refused": Status(401),
+    "named in an error": Error(-32_000, f"the quota of {_API_KEY} is used up"),
+}
 _MALFORMED = 150
 _ACCOUNT = 6
+# Seconds between two looks at the head: none beside the calls, where a websocket tells of blocks.
+_RARELY, _OFTEN = 600.0, 0.05
 
 
 class FaultTests(ConformanceTests):
@@ -76,7 +84,7 @@ class FaultTests(ConformanceTests):
     async def test_what_is_no_answer_is_a_retry(self, harness: ChainHarness, fault: Fault) -> None:
         """For each call, and the next one after it succeeds."""
         async with proxied(harness) as proxy:
-            async with made(harness, proxy, account=_ACCOUNT, poll=600.0) as adapter:
+            async with made(harness, proxy, account=_ACCOUNT, poll=_poll(self.lacks)) as adapter:
                 calls, built = await _operations(adapter, harness, self.lacks)
                 proxy.faults = (fault,)
                 ends = await asyncio.gather(*(_end(call) for call in calls.values()))
@@ -93,7 +101,7 @@ class FaultTests(ConformanceTests):
 
     async def test_a_rate_limit_says_when_to_come_back(self, harness: ChainHarness) -> None:
         """Retry-After is the Retry's, within reason."""
-        async with proxied(harness) as proxy, made(harness, proxy, poll=600.0) as adapter:
+        async with proxied(harness) as proxy, made(harness, proxy, poll=_RARELY) as adapter:
             await ready(adapter, harness)
             proxy.faults = (Limited(after=7),)
             with pytest.raises(Retry) as raised:
@@ -125,7 +133,7 @@ class FaultTests(ConformanceTests):
     ) -> None:
         """Each call gets answers broken in some hundred ways, the same ones in every run."""
         async with proxied(harness) as proxy:
-            async with made(harness, proxy, account=_ACCOUNT, poll=600.0) as adapter:
+            async with made(harness, proxy, account=_ACCOUNT, poll=_poll(self.lacks)) as adapter:
                 calls, built = await _operations(adapter, harness, self.lacks)
                 before, retries = proxy.seen["http"], 0
                 for seed in range(_MALFORMED):
@@ -137,6 +145,24 @@ class FaultTests(ConformanceTests):
                 assert retries > _MALFORMED * len(calls) // 2
                 for name, call in calls.items():
                     assert await _end(call) is None, name
+            await _finished(harness, built)
+
+    @pytest.mark.parametrize("fault", _REPEATING.values(), ids=_REPEATING.keys())
+    async def test_no_secret_of_an_endpoint_is_shown(
+        self, harness: ChainHarness, fault: Fault
+    ) -> None:
+        """An API key may stand in a URL: nothing says it, not even where the node repeats it."""
+        async with proxied(harness) as proxy:
+            url = f"{proxy.rpc.rstrip('/')}/?key={_API_KEY}"
+            async with harness.adapter([Urls(url, harness.node.ws)], account=_ACCOUNT) as adapter:
+                calls, built = await _operations(adapter, harness, self.lacks)
+                proxy.faults = (fault,)
+                for name, call in calls.items():
+                    error = await _end(call)
+                    assert error is not None, name
+                    assert _API_KEY not in f"{error!r} {error.reason}", name
+                assert _API_KEY not in repr(await adapter.endpoints())
+                assert _API_KEY not in f"{adapter!r} {adapter.tallies()}"
             await _finished(harness, built)
 
     async def test_a_head_that_is_malformed_is_no_head(self, harness: ChainHarness) -> None:
@@ -179,7 +205,7 @@ async def _operations(
     (found,) = await adapter.requested(asked.tx_id)
     request: Call = adapter.request_call(question(adapter))
     lane = await adapter.open_lane(None)
-    built = adapter.build(request, await adapter.estimate(request), lane)
+    built = await adapter.build(request, await adapter.estimate(request), lane)
     (raw,) = (await adapter.advance(built.state)).send
     calls: Operations = {
         "start": adapter.start,
@@ -200,6 +226,10 @@ async def _operations(
     if "nonces" in lacks:
         del calls["open_lane"]  # there is nothing to reconcile with
     return calls, built
+
+
+def _poll(lacks: Mapping[str, str]) -> float:
+    return _OFTEN if "websocket" in lacks else _RARELY
 
 
 async def _end(call: Callable[[], Awaitable[object]]) -> Retry | None:

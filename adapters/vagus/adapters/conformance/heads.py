@@ -51,6 +51,18 @@ class HeadTests(ConformanceTests):
             assert heads.latest.height - heads.final.height == harness.finality
             assert adapter.healthy
 
+    async def test_a_block_is_read_once_it_is_final(self, harness: ChainHarness) -> None:
+        """At any height up to the final one as the node has it, and above that a Retry."""
+        async with made(harness) as adapter:
+            first = await ready(adapter, harness)
+            await harness.advance(2)
+            heads = await ready(adapter, harness)
+            for height in {first.final.height, heads.final.height}:
+                assert await adapter.block(height) == await harness.block(height)
+            for height in {heads.final.height + 1, heads.latest.height + 1_000}:
+                with pytest.raises(Retry):
+                    await adapter.block(height)
+
     async def test_what_was_seen_is_not_waited_for_again(self, harness: ChainHarness) -> None:
         """A wait for other heads than the last ones ends with the next block, not before."""
         async with made(harness) as adapter:
@@ -209,8 +221,8 @@ class HeadTests(ConformanceTests):
             call = asyncio.create_task(adapter.hub_state())
             await _looks(proxy, 2)
             call.cancel()
-            await asyncio.wait([call])
-            assert call.cancelled()
+            with pytest.raises(asyncio.CancelledError):
+                await call
             proxy.faults = ()
             assert (await adapter.hub_state()).current.threshold == 1
 

@@ -67,7 +67,7 @@ class ReorgTests(ConformanceTests):
             for depth in range(1, harness.finality + 1):
                 call = adapter.request_call(question(adapter))
                 estimate, lane = await adapter.estimate(call), await adapter.open_lane(None)
-                built = adapter.build(call, estimate, lane)
+                built = await adapter.build(call, estimate, lane)
                 (raw,) = (await adapter.advance(built.state)).send
                 await adapter.broadcast(raw)
                 await harness.advance(depth)

@@ -20,6 +20,7 @@ CAPABILITIES: Mapping[str, str] = MappingProxyType(
         "nonces": "the chain numbers an account's transactions, and includes them in that order",
         "time": "chain time can be moved on",
         "websocket": "the node tells of new blocks over a websocket",
+        "deliveries": "a delivery's transaction shows what was signed",
         "quorum": "the adapter reads from several endpoints, of which some must agree",
     }
 )

@@ -60,8 +60,8 @@ class SendingTests(ConformanceTests):
                 call = adapter.request_call(question(adapter))
                 estimate, lane = await adapter.estimate(call), await adapter.open_lane(None)
                 seen = proxy.seen["http"]
-                one, same = (adapter.build(call, estimate, lane) for _ in range(2))
-                after = adapter.build(call, estimate, one.lane)
+                one, same = [await adapter.build(call, estimate, lane) for _ in range(2)]
+                after = await adapter.build(call, estimate, one.lane)
                 assert proxy.seen["http"] == seen
             assert one == same
             assert one.lane != lane
@@ -213,4 +213,6 @@ async def _built(
 ) -> Built:
     call = call or adapter.request_call(question(adapter))
     estimate: Estimate = await adapter.estimate(call)
-    return adapter.build(call, estimate, await adapter.open_lane(None) if lane is None else lane)
+    return await adapter.build(
+        call, estimate, await adapter.open_lane(None) if lane is None else lane
+    )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from solders.pubkey import Pubkey
+from solders.transaction import VersionedTransaction
 
 from vagus.adapters.base import IntentState
 from vagus.adapters.conformance.exchange import Request
@@ -113,15 +114,24 @@ def _one_more(program: Pubkey) -> Fault:
     """A transaction that asked an intent asked another one too, at an account that is not there."""
 
     def bend(found: dict[str, Any]) -> dict[str, Any]:
-        message = found["transaction"]["message"]
-        keys = message["accountKeys"]
-        for each in list(message["instructions"]):
-            request = keys[each["programIdIndex"]] == str(program)
-            if request and base58.decode(each["data"])[:1] == _REQUEST:
-                keys.append(str(_NOWHERE))
-                accounts = list(each["accounts"])
-                accounts[_REQUESTS_INTENT] = len(keys) - 1
-                message["instructions"].append(each | {"accounts": accounts})
+        message = VersionedTransaction.from_bytes(b64decode(found["transaction"][0])).message
+        keys, meta = message.account_keys, found["meta"]
+        loaded = meta.get("loadedAddresses") or {"writable": [], "readonly": []}
+        for at, each in enumerate(message.instructions):
+            if keys[each.program_id_index] == program and each.data[:1] == _REQUEST:
+                accounts = list(each.accounts)
+                accounts[_REQUESTS_INTENT] = len(keys) + sum(map(len, loaded.values()))
+                meta["loadedAddresses"] = loaded | {
+                    "readonly": [*loaded["readonly"], str(_NOWHERE)]
+                }
+                called = {
+                    "programIdIndex": each.program_id_index,
+                    "accounts": accounts,
+                    "data": base58.encode(each.data),
+                    "stackHeight": 2,
+                }
+                inner = meta["innerInstructions"] or []
+                meta["innerInstructions"] = [*inner, {"index": at, "instructions": [called]}]
                 break
         return found
 

@@ -2,5 +2,7 @@
 
 import importlib.util
 
+from vagus.adapters.errors import MissingExtraError
+
 if importlib.util.find_spec("cosmpy") is None:
-    raise ImportError("Cosmos chains need more packages: pip install 'vagus[cosmos]'")
+    raise MissingExtraError("Cosmos chains need more packages: pip install 'vagus[cosmos]'")

@@ -36,6 +36,7 @@ from vagus.adapters.base import (
 from vagus.adapters.cosmos import hub
 from vagus.adapters.cosmos.blocks import read_events
 from vagus.adapters.cosmos.config import CosmosConfig
+from vagus.adapters.cosmos.delivered import DeliveryReader
 from vagus.adapters.cosmos.endpoints import look_at
 from vagus.adapters.cosmos.heads import HeadTracker
 from vagus.adapters.cosmos.reader import IntentReader
@@ -44,6 +45,7 @@ from vagus.adapters.cosmos.sender import Sender
 from vagus.adapters.cosmos.upgrades import why_upgradeable
 from vagus.adapters.cosmos.views import HubViews
 from vagus.adapters.cosmos.wallet import Wallet
+from vagus.adapters.delivered import Delivered
 from vagus.adapters.evm.wake import wake
 from vagus.adapters.quorum import Quorum
 from vagus.adapters.urls import endpoint_names
@@ -74,15 +76,18 @@ log = structlog.get_logger(__name__)
 class CosmosAdapter(ChainAdapter):
     """One Cosmos chain: its endpoints, one hub, one account.
 
-    Made from its configuration alone; `wallet` stands in for the configured keystore. Without
-    either it reads, and every call that needs an account raises `Refuse`. Raises `WalletError`.
+    Made from its configuration alone; `wallet` stands in for the configured key. Without
+    either it reads, and every call that needs an account raises `Refuse`. Raises `WalletError`,
+    and `Retry` where the key is elsewhere and out of reach.
     """
 
     Config: ClassVar[type[BaseModel]] = CosmosConfig
+    fee_bits: ClassVar[int] = 128
 
     def __init__(self, config: CosmosConfig, wallet: Wallet | None = None) -> None:
-        if wallet is None and config.keystore is not None and config.password_file is not None:
-            wallet = Wallet.load(config.keystore, config.password_file)
+        wallet = wallet or Wallet.configured(config)
+        if wallet is not None:
+            wallet = wallet.bound(config.live_id, config.account.address)
         self.chain = config.id
         self.hub = str(config.account)
         self.hub_id = hub_id(self.hub)
@@ -102,7 +107,9 @@ class CosmosAdapter(ChainAdapter):
         self._tracker = HeadTracker(self._quorum, config)
         self._views = HubViews(self._quorum, config)
         self._reader = IntentReader(self._quorum, self._tracker, self._views, config)
+        self._deliveries = DeliveryReader(self._quorum, self._tracker, self._views, config)
         self._sender = Sender(self._quorum, self._tracker, config, wallet)
+        self.address = self._sender.address
         self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -159,6 +166,10 @@ class CosmosAdapter(ChainAdapter):
             rpc.name: Tally(rpc.requests, rpc.failures, self._quorum.faults[rpc.name])
             for rpc in self._quorum.endpoints
         }
+
+    @override
+    async def block(self, height: int) -> Block:
+        return await self._tracker.block(height)
 
     # What is asked on this chain
 
@@ -218,6 +229,9 @@ class CosmosAdapter(ChainAdapter):
             at=final,
             next_seq=config.next_seq,
             current=committee.current,
+            roster_hash=committee.roster_hash,
+            previous=committee.previous,
+            previous_until=committee.previous_until,
             min_fee=config.min_fee,
             min_ttl=config.min_ttl,
             max_ttl=config.max_ttl,
@@ -237,6 +251,10 @@ class CosmosAdapter(ChainAdapter):
     @override
     async def delivery(self, intent_id: bytes) -> Delivery | None:
         return await self._views.delivery(intent_id, self._final())
+
+    @override
+    async def delivered(self, intent_id: bytes, tx_id: str | None = None) -> Delivered | None:
+        return await self._deliveries.read(intent_id, tx_id, self._final())
 
     @override
     async def credit(self, account: bytes) -> int:
@@ -293,8 +311,8 @@ class CosmosAdapter(ChainAdapter):
         return await self._sender.open_lane(lane)
 
     @override
-    def build(self, call: Call, estimate: Estimate, lane: bytes) -> Built:
-        return self._sender.build(call, estimate, lane)
+    async def build(self, call: Call, estimate: Estimate, lane: bytes) -> Built:
+        return await self._sender.build(call, estimate, lane)
 
     @override
     async def broadcast(self, raw: bytes) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "read_header",
     "read_inclusion",
     "read_outcomes",
+    "read_transaction",
 ]
 
 _MAX_CHAIN_ID = 50  # CometBFT's own bound
@@ -128,7 +129,8 @@ class _Attribute(msgspec.Struct):
 
 class _Event(msgspec.Struct):
     type: str
-    attributes: list[_Attribute] | None
+    # A transaction has a dozen events, of which one is wanted: the others' are not looked at.
+    attributes: msgspec.Raw
 
 
 class _TxResult(msgspec.Struct):
@@ -155,6 +157,9 @@ _blocks = msgspec.json.Decoder(_Block)
 _results = msgspec.json.Decoder(_Results)
 _txs = msgspec.json.Decoder(_Tx)
 _checks = msgspec.json.Decoder(Checked)
+_attributes: msgspec.json.Decoder[list[_Attribute] | None] = msgspec.json.Decoder(
+    list[_Attribute] | None
+)
 
 
 async def read_committed(rpc: Rpc) -> int:
@@ -188,7 +193,22 @@ async def read_outcomes(rpc: Rpc, height: int) -> dict[str, bool]:
 async def read_events(rpc: Rpc, height: int, kind: str) -> tuple[Block, tuple[Event, ...]]:
     """Read a block and its events of one type, those of failed transactions left out."""
     block, hashes, found = await _executed(rpc, height)
-    return block, _events(found, hashes, kind)
+    try:
+        return block, _events(found, hashes, kind)
+    except ValueError as error:
+        raise BadAnswer(f"{rpc.name}: events of block {height}: {error}") from None
+
+
+async def read_transaction(rpc: Rpc, height: int, tx_id: str) -> bytes:
+    """Read a transaction's bytes from its block; `BadAnswer` where it is not in it."""
+    block = await rpc.call("block", {"height": str(height)}, _blocks)
+    try:
+        for text in block.block.data.txs:
+            if _name(raw := b64decode(text, validate=True)) == tx_id:
+                return raw
+    except ValueError as error:
+        raise BadAnswer(f"{rpc.name}: block {height}: {error}") from None
+    raise BadAnswer(f"{rpc.name}: block {height} has no transaction {tx_id}")
 
 
 async def _executed(rpc: Rpc, height: int) -> tuple[Block, tuple[str, ...], "_Results"]:
@@ -253,10 +273,14 @@ def _of_tx(result: _TxResult, tx_id: str, kind: str | None, first: int) -> list[
     if result.code:
         return []
     return [
-        Event(tx_id, index, event.type, tuple((a.key, a.value) for a in event.attributes or []))
+        Event(tx_id, index, event.type, _pairs(event.attributes))
         for index, event in enumerate(result.events or [], first)
         if kind in {None, event.type}
     ]
+
+
+def _pairs(attributes: msgspec.Raw) -> tuple[tuple[str, str], ...]:
+    return tuple((each.key, each.value) for each in _attributes.decode(attributes) or [])
 
 
 def _header(block_id: _BlockId, header: _Header, height: int) -> Header:

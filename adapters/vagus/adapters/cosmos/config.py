@@ -1,14 +1,13 @@
 """The configuration of a Cosmos chain."""
 
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
+from vagus.adapters.signers.config import KeyConfig
 from vagus.adapters.urls import HttpUrls, WsUrls
-from vagus.protocol import Account, caip2, cosmos_chain
-from vagus.protocol.bech32 import decode
+from vagus.protocol import Account, address_prefix, caip2, cosmos_chain, read_account
 
 __all__ = ["CosmosConfig"]
 
@@ -19,11 +18,8 @@ def _chain(text: str) -> str:
     return text
 
 
-class CosmosConfig(BaseModel):
-    """One Cosmos chain, its endpoints and one account."""
-
-    # A URL may hold an API key: no error repeats what was given.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+class CosmosConfig(KeyConfig):
+    """One Cosmos chain, its endpoints and one account, which pays; without a key nothing can be sent."""
 
     id: Annotated[str, AfterValidator(_chain)]
     """The chain, as CAIP-2 (CAIP-5)."""
@@ -43,10 +39,6 @@ class CosmosConfig(BaseModel):
     """Seconds that an answer may take."""
     max_answer: int = Field(default=32 << 20, ge=1 << 20)
     """Bytes of an answer; a longer one is no answer."""
-    keystore: Path | None = None
-    """The encrypted key (V3) of the account that pays; without one nothing can be sent."""
-    password_file: Path | None = None
-    """The file with the keystore's password."""
     fee_denom: str = Field(default="", pattern=r"^([a-zA-Z][a-zA-Z0-9/:._-]{2,127})?$")
     """The coin that pays for gas and is the hub's fee, such as "ujuno"."""
     gas_price: Decimal = Field(default=Decimal("0.025"), ge=0, lt=10**12)
@@ -60,9 +52,7 @@ class CosmosConfig(BaseModel):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if (self.keystore is None) != (self.password_file is None):
-            raise ValueError("keystore and password_file go together")
-        if self.keystore is not None and not self.fee_denom:
+        if self.where and not self.fee_denom:
             raise ValueError("fee_denom is missing: an account pays for gas in some coin")
         if self.gas_price > self.max_gas_price:
             raise ValueError(f"gas_price {self.gas_price} is over max_gas_price")
@@ -87,12 +77,12 @@ class CosmosConfig(BaseModel):
     @property
     def account(self) -> Account:
         """The hub's CAIP-10 account."""
-        return Account.parse(self.hub)
+        return read_account(self.hub)
 
     @property
     def prefix(self) -> str:
         """The bech32 prefix of the chain's addresses."""
-        return decode(self.account.address)[0]
+        return address_prefix(self.id, self.account.address)
 
     @property
     def live_id(self) -> str:

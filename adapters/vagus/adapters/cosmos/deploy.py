@@ -2,7 +2,8 @@
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator
+import hashlib
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import ROUND_UP, Decimal, InvalidOperation
@@ -26,6 +27,9 @@ from vagus.adapters.cosmos.protos import (
     Bech32PrefixResponse,
     MsgInstantiateContract,
     MsgStoreCode,
+    PageRequest,
+    QueryCodesRequest,
+    QueryCodesResponse,
     SimulateRequest,
     SimulateResponse,
 )
@@ -34,6 +38,7 @@ from vagus.adapters.cosmos.tx import CosmosTx, packed, tx_hash
 from vagus.adapters.cosmos.upgrades import hub_code
 from vagus.adapters.cosmos.wallet import Wallet
 from vagus.adapters.errors import BadAnswer, printable
+from vagus.adapters.parameters import ParameterError
 from vagus.protocol import Refuse, Retry
 from vagus.protocol.bech32 import encode
 
@@ -41,6 +46,10 @@ __all__ = ["Deployment", "Payer", "deploy_hub", "instantiation", "paying"]
 
 _SIMULATE = "/cosmos.tx.v1beta1.Service/Simulate"
 _PREFIX = "/cosmos.auth.v1beta1.Query/Bech32Prefix"
+_CODES = "/cosmwasm.wasm.v1.Query/Codes"
+_EVERYBODY = 3  # cosmwasm.wasm.v1.AccessType
+_NEWEST = 100
+_FEE_BITS = 128
 _TIMEOUT = 10.0
 _MAX_ANSWER = 16 << 20
 # Blocks that a transaction may wait for: minutes on a chain, seconds on a fast development chain.
@@ -50,7 +59,10 @@ _LOOK = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A contract that was deployed: its CAIP-10 account, and what storing and instantiating took."""
+    """A contract that was deployed: its CAIP-10 account, and what storing and instantiating took.
+
+    Where the chain had the code already, that is what instantiating took.
+    """
 
     account: str
     code_id: int
@@ -87,6 +99,7 @@ class Payer:
         self, rpc: Rpc, wallet: Wallet, prefix: str, denom: str, gas_price: Decimal
     ) -> None:
         self.address = encode(prefix, wallet.address)
+        self.prefix = prefix
         self.rpc = rpc
         self._wallet = wallet
         self._denom = denom
@@ -108,7 +121,7 @@ class Payer:
         # The simulation of a large message takes its time.
         until = await read_committed(self.rpc) + _BLOCKS
         tx = CosmosTx(body, standing.sequence, gas, fee, self._denom, until)
-        raw = tx.sign(self._wallet, chain_id, standing.number)
+        raw = await tx.sign(self._wallet, chain_id, standing.number)
         await self._broadcast(raw)
         found = await self._inclusion(tx_hash(raw), until)
         if not found.success:
@@ -150,9 +163,10 @@ class Payer:
 @asynccontextmanager
 async def paying(rpc: str, wallet: Wallet, denom: str, gas_price: str) -> AsyncIterator[Payer]:
     """Connect an account to an endpoint; an empty price is the node's own minimum."""
+    offered = _price(gas_price) if gas_price else None
     async with Rpc(SecretStr(rpc), _TIMEOUT, _MAX_ANSWER) as connected:
         answer = await connected.query(_PREFIX, Bech32PrefixRequest(), Bech32PrefixResponse)
-        price = _price(gas_price) if gas_price else await read_minimum_price(connected, denom)
+        price = await read_minimum_price(connected, denom) if offered is None else offered
         yield Payer(connected, wallet, answer.bech32_prefix, denom, price)
 
 
@@ -160,9 +174,9 @@ def _price(text: str) -> Decimal:
     try:
         price = Decimal(text)
     except InvalidOperation:
-        raise ValueError(f"{text!r} is no gas price, such as 0.025") from None
-    if not 0 <= price < 10**12:
-        raise ValueError(f"{text} is no gas price")
+        price = Decimal("nan")
+    if not (price.is_finite() and 0 <= price < 10**12):
+        raise ParameterError("gas_price", f"{text!r} is no gas price, such as 0.025")
     return price
 
 
@@ -174,20 +188,32 @@ async def deploy_hub(
     denom: str,
     gas_price: str = "",
     slowest: float = 0,
+    guardian_prefix: str = "",
+    say: Callable[[str], None] = lambda _: None,
 ) -> Deployment:
     """Store the hub's code and instantiate it without an admin; wait until both are committed.
 
-    `denom` is the coin of gas and of the hub's fees, `gas_price` what a unit of gas is offered (by
-    default what the node asks), `slowest` the finality, in seconds, of the slowest chain that will
-    deliver for it. Raises `ValueError` for periods that the chains can't keep, `Rejected` where
-    chain or hub refuse, `Retry`.
+    Code that the chain has already is not stored again. `denom` is the coin of gas and of the hub's
+    fees, `gas_price` what a unit of gas is offered (by default what the node asks), `slowest` the
+    finality, in seconds, of the slowest chain that will deliver for it, `guardian_prefix` the bech32
+    prefix that the guardian was written with, where it was. Raises `ParameterError` for what cannot
+    work, `Rejected` where chain or hub refuse, `Retry`.
     """
-    parameters.check(0, slowest)
+    parameters.check(_FEE_BITS, slowest)
     async with paying(rpc, wallet, denom, gas_price) as payer:
-        # Gas is paid by the byte, and a chain unpacks it.
-        code = gzip.compress(hub_code(), mtime=0)
-        stored = await payer.execute(MsgStoreCode(sender=payer.address, wasm_byte_code=code))
-        code_id = int(stored.attribute("store_code", "code_id"))
+        if guardian_prefix not in {"", payer.prefix}:
+            fault = f"its prefix is {guardian_prefix}, and this chain's is {payer.prefix}"
+            raise ParameterError("guardian", fault)
+        code_id, stored = await _find_code(payer.rpc), None
+        if code_id is None:
+            say("Storing the hub's code; waits until the transaction is included")
+            # Gas is paid by the byte, and a chain unpacks it.
+            code = gzip.compress(hub_code(), mtime=0)
+            stored = await payer.execute(MsgStoreCode(sender=payer.address, wasm_byte_code=code))
+            code_id = int(stored.attribute("store_code", "code_id"))
+        else:
+            say(f"The chain has the hub's code already, as code {code_id}")
+        say("Instantiating the hub; waits until the transaction is included")
         made = await payer.execute(
             MsgInstantiateContract(
                 sender=payer.address,
@@ -202,10 +228,24 @@ async def deploy_hub(
         account=f"{chain}:{address}",
         code_id=code_id,
         tx_id=made.tx_id,
-        gas_used=stored.gas + made.gas,
-        fee=stored.fee + made.fee,
+        gas_used=made.gas + (stored.gas if stored else 0),
+        fee=made.fee + (stored.fee if stored else 0),
         height=made.found.height,
     )
+
+
+async def _find_code(rpc: Rpc) -> int | None:
+    """Look for this very build, which everybody may instantiate, among the newest codes.
+
+    None does not say that it is nowhere: a try that was broken off is found, which is enough.
+    """
+    newest = QueryCodesRequest(pagination=PageRequest(limit=_NEWEST, reverse=True))
+    found = await rpc.query(_CODES, newest, QueryCodesResponse)
+    digest = hashlib.sha256(hub_code()).digest()
+    for code in found.code_infos:
+        if code.data_hash == digest and code.instantiate_permission.permission == _EVERYBODY:
+            return int(code.code_id)
+    return None
 
 
 def instantiation(parameters: HubParameters, denom: str) -> dict[str, object]:

@@ -5,7 +5,6 @@ import contextlib
 import os
 import re
 import socket
-import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from vagus.adapters.cosmos.genesis import DENOM, DEV_KEYS, PREFIX, dev_wallet, w
 from vagus.adapters.cosmos.validator import ENDLESS, Validator
 from vagus.adapters.errors import printable
 from vagus.adapters.evm.devnet import DevnetError, leashed
+from vagus.adapters.scratch import scratch_folder
 from vagus.protocol import cosmos_chain
 
 __all__ = ["DENOM", "DEV_KEYS", "GAS_PRICE", "PREFIX", "Wasmd", "dev_wallet"]
@@ -105,10 +105,9 @@ class Wasmd:
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vagus-wasmd-"))
-            home = Path(folder)
-            await self._run("init", "vagus", "--chain-id", self.chain_id, "--home", folder)
-            key = write_genesis(home, self.chain_id, _STEERED if self._steered else _TIMEOUTS)
+            home = stack.enter_context(scratch_folder("vagus-wasmd-"))
+            await self._run("init", "vagus", "--chain-id", self.chain_id, "--home", str(home))
+            key = await write_genesis(home, self.chain_id, _STEERED if self._steered else _TIMEOUTS)
             for attempt in range(_TRIES):
                 self._ports = _free_ports()
                 try:

@@ -16,6 +16,7 @@ from vagus.protocol import Refuse, Retry
 __all__ = [
     "QueryError",
     "error_text",
+    "expected_prefix",
     "expected_sequence",
     "is_known_transaction",
     "is_out_of_funds",
@@ -36,6 +37,8 @@ _CONTRACT = re.compile(
 _MESSAGE = re.compile(
     r"message index: 0: (.{1,600}?)(?: \[[^\]]*\])?(?: with gas used|$)", re.DOTALL
 )
+# Of an address in a query, as the SDK reads one.
+_PREFIX = re.compile(r"invalid Bech32 prefix; expected ([a-z0-9]{1,83}), got")
 _MAX_LOG = 4_096
 
 
@@ -59,6 +62,12 @@ def expected_sequence(log: str) -> tuple[int, int] | None:
     """Return the sequence that the chain expects and the one that it got; None if that fits."""
     found = _MISMATCH.search(log)
     return (int(found[1]), int(found[2])) if found else None
+
+
+def expected_prefix(log: str) -> str | None:
+    """Return the bech32 prefix of a chain that was asked for an address with another; else None."""
+    found = _PREFIX.search(log)
+    return found[1] if found else None
 
 
 def is_known_transaction(text: str) -> bool:

@@ -45,7 +45,7 @@ def dev_wallet(index: int) -> Wallet:
     return Wallet(PrivateKey.from_hex(DEV_KEYS[index].removeprefix("0x")))
 
 
-def write_genesis(home: Path, chain_id: str, timeouts: dict[str, str]) -> SigningKey:
+async def write_genesis(home: Path, chain_id: str, timeouts: dict[str, str]) -> SigningKey:
     """Put accounts, coins and the validator into a fresh home; `timeouts` are of CometBFT's consensus.
 
     Returns the validator's consensus key.
@@ -76,7 +76,7 @@ def write_genesis(home: Path, chain_id: str, timeouts: dict[str, str]) -> Signin
     state["mint"]["minter"]["inflation"] = "0.000000000000000000"
     rates = ("inflation_rate_change", "inflation_max", "inflation_min")
     state["mint"]["params"] |= dict.fromkeys(rates, "0.000000000000000000")
-    state["genutil"] = {"gen_txs": [_gentx(operator, bytes(key.verify_key), chain_id)]}
+    state["genutil"] = {"gen_txs": [await _gentx(operator, bytes(key.verify_key), chain_id)]}
     path.write_bytes(msgspec.json.encode(genesis))
     config = home / "config/config.toml"
     text = config.read_text()
@@ -88,7 +88,7 @@ def write_genesis(home: Path, chain_id: str, timeouts: dict[str, str]) -> Signin
     return key
 
 
-def _gentx(operator: Wallet, consensus_key: bytes, chain_id: str) -> dict[str, Any]:
+async def _gentx(operator: Wallet, consensus_key: bytes, chain_id: str) -> dict[str, Any]:
     """The transaction that makes the validator, in the SDK's JSON."""
     address = encode(f"{PREFIX}valoper", operator.address)
     rates = {"rate": "0.1", "max_rate": "0.2", "max_change_rate": "0.01"}
@@ -104,7 +104,7 @@ def _gentx(operator: Wallet, consensus_key: bytes, chain_id: str) -> dict[str, A
         value=Coin(denom=DENOM, amount=str(_BONDED)),
     )
     tx = CosmosTx(packed(message), 0, _GENESIS_GAS, 0, DENOM, 0)
-    raw = tx.sign(operator, chain_id, 0)
+    raw = await tx.sign(operator, chain_id, 0)
     signature = raw[-64:]
     return {
         "body": {

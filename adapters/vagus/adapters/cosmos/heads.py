@@ -69,6 +69,12 @@ class HeadTracker:
         """Whether nothing at this height can change any more."""
         return self.heads is not None and height <= self.heads.final.height
 
+    async def block(self, height: int) -> Block:
+        """Read a final block; Retry where none is final at that height yet."""
+        if not self.is_final(height):
+            raise Retry(f"{self._config.id} has no final block {height} yet")
+        return await self.agreed(height)
+
     async def next(self, seen: Heads | None) -> Heads:
         """Wait until the heads differ from `seen`. Raises the `Halt` that ended the following."""
         while True:
@@ -197,18 +203,18 @@ class HeadTracker:
         for claim in there:
             if there.count(claim) >= self._quorum.needed:
                 return claim
-        return await self.block(height)
+        return await self.agreed(height)
 
     async def _check_history(self, known: Block, head: Block) -> None:
         """Halt if a committed block is another one now: none is ever replaced."""
         if head.height < known.height:
             return
-        again = head if head.height == known.height else await self.block(known.height)
+        again = head if head.height == known.height else await self.agreed(known.height)
         if again.hash != known.hash:
             self.halt(f"the final block {known.height} was replaced by another one")
 
-    async def block(self, height: int) -> Block:
-        """Read a final block, as a quorum has it."""
+    async def agreed(self, height: int) -> Block:
+        """Read a committed block, as a quorum has it."""
         header = await self._quorum.agree(
             lambda rpc: read_own_header(rpc, height, self._config.id), "a final block", fixed=True
         )

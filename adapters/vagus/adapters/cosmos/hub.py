@@ -32,6 +32,7 @@ from vagus.protocol import (
 __all__ = [
     "COMMITTEE",
     "CONFIG",
+    "DELIVERED",
     "PAGE",
     "REQUESTED",
     "Committee",
@@ -59,7 +60,8 @@ __all__ = [
 ]
 
 REQUESTED = "wasm-intent_requested"
-"""The event's type."""
+DELIVERED = "wasm-delivered"
+"""The events' types."""
 
 PAGE = 100
 """How many requests one answer has at most."""
@@ -78,8 +80,9 @@ _CALLBACKS = {
     "succeeded": CallbackState.SUCCEEDED,
     "failed": CallbackState.FAILED,
 }
-_INTENT_FIELDS = tuple(field.name for field in fields(Intent))
-_EVENT_FIELDS = frozenset(("intent_id", *_INTENT_FIELDS, "payload", "terms"))
+# Each field's name, and whether it is a word rather than a number.
+_INTENT_FIELDS = tuple((field.name, field.type in {"bytes", bytes}) for field in fields(Intent))
+_EVENT_FIELDS = frozenset(("intent_id", *(name for name, _ in _INTENT_FIELDS), "payload", "terms"))
 # What the chain itself writes into a contract's events.
 _CHAINS_OWN = frozenset({"_contract_address", "msg_index"})
 
@@ -251,11 +254,11 @@ def decode_requested(
 
 
 def _intent(values: Mapping[str, str]) -> Intent:
-    found: dict[str, Any] = {}
-    for field in fields(Intent):
-        text = values[field.name]
-        found[field.name] = _word(text) if field.type in {"bytes", bytes} else _number(text)
-    return Intent(**found)
+    found: list[Any] = [
+        _word(values[name]) if is_word else _number(values[name])
+        for name, is_word in _INTENT_FIELDS
+    ]
+    return Intent(*found)
 
 
 # Answers

@@ -8,7 +8,9 @@ from typing import Any
 from cosmpy.protos.cosmos.auth.v1beta1 import auth_pb2 as cosmos_auth_auth
 from cosmpy.protos.cosmos.auth.v1beta1 import query_pb2 as cosmos_auth_query
 from cosmpy.protos.cosmos.bank.v1beta1 import query_pb2 as cosmos_bank_query
+from cosmpy.protos.cosmos.bank.v1beta1 import tx_pb2 as cosmos_bank_tx
 from cosmpy.protos.cosmos.base.node.v1beta1 import query_pb2 as cosmos_base_node_query
+from cosmpy.protos.cosmos.base.query.v1beta1 import pagination_pb2 as cosmos_base_pagination
 from cosmpy.protos.cosmos.base.v1beta1 import coin_pb2 as cosmos_base_coin
 from cosmpy.protos.cosmos.crypto.ed25519 import keys_pb2 as cosmos_crypto_ed25519_keys
 from cosmpy.protos.cosmos.crypto.secp256k1 import keys_pb2 as cosmos_crypto_secp256k1_keys
@@ -37,7 +39,9 @@ __all__ = [
     "MsgCreateValidator",
     "MsgExecuteContract",
     "MsgInstantiateContract",
+    "MsgSend",
     "MsgStoreCode",
+    "PageRequest",
     "Proposal",
     "PubKey",
     "QueryAccountRequest",
@@ -46,6 +50,8 @@ __all__ = [
     "QueryBalanceResponse",
     "QueryCodeRequest",
     "QueryCodeResponse",
+    "QueryCodesRequest",
+    "QueryCodesResponse",
     "QueryContractInfoRequest",
     "QuerySmartContractStateRequest",
     "QuerySmartContractStateResponse",
@@ -74,7 +80,9 @@ ModeInfo: Any = cosmos_tx_tx.ModeInfo
 MsgCreateValidator: Any = cosmos_staking_tx.MsgCreateValidator
 MsgExecuteContract: Any = cosmwasm_wasm_tx.MsgExecuteContract
 MsgInstantiateContract: Any = cosmwasm_wasm_tx.MsgInstantiateContract
+MsgSend: Any = cosmos_bank_tx.MsgSend
 MsgStoreCode: Any = cosmwasm_wasm_tx.MsgStoreCode
+PageRequest: Any = cosmos_base_pagination.PageRequest
 Proposal: Any = tendermint_types_types.Proposal
 PubKey: Any = cosmos_crypto_secp256k1_keys.PubKey
 QueryAccountRequest: Any = cosmos_auth_query.QueryAccountRequest
@@ -83,6 +91,8 @@ QueryBalanceRequest: Any = cosmos_bank_query.QueryBalanceRequest
 QueryBalanceResponse: Any = cosmos_bank_query.QueryBalanceResponse
 QueryCodeRequest: Any = cosmwasm_wasm_query.QueryCodeRequest
 QueryCodeResponse: Any = cosmwasm_wasm_query.QueryCodeResponse
+QueryCodesRequest: Any = cosmwasm_wasm_query.QueryCodesRequest
+QueryCodesResponse: Any = cosmwasm_wasm_query.QueryCodesResponse
 QueryContractInfoRequest: Any = cosmwasm_wasm_query.QueryContractInfoRequest
 QuerySmartContractStateRequest: Any = cosmwasm_wasm_query.QuerySmartContractStateRequest
 QuerySmartContractStateResponse: Any = cosmwasm_wasm_query.QuerySmartContractStateResponse

@@ -40,8 +40,9 @@ class IntentReader:
         self._chain = config.id
         self._address = config.account.address
         self._hub_id = hub_id(str(config.account))
-        # Blocks of a page that failed halfway: whoever comes again needs only what is missing.
-        self._kept: dict[int, tuple[Block, tuple[Event, ...]]] = {}
+        # What was asked in blocks, by its id. Of a page that failed halfway: whoever comes again needs
+        # only what is missing. Of the last block of a page: the next one may begin in it.
+        self._kept: dict[int, dict[bytes, Requested]] = {}
         # The heights and hashes of cursors that came from here: the chain had those blocks.
         self._known: set[tuple[int, bytes]] = set()
 
@@ -66,18 +67,20 @@ class IntentReader:
         if not places or places[-1].seq >= end or places[-1].height > until.height:
             raise BadAnswer(f"{self._quorum.name}: the hub counts other requests than it lists")
         batch = await self._read(places)
-        self._kept.clear()
         if (after := places[-1].seq + 1) == end:
+            self._kept.clear()
             return batch, self._cursor(after, until)
         # More may stand in the last block: it is not done with.
-        return batch, Cursor(after, max(cursor.height, places[-1].height - 1))
+        last = places[-1].height
+        self._kept = {last: self._kept[last]}
+        return batch, Cursor(after, max(cursor.height, last - 1))
 
     async def requested(self, tx_id: str) -> list[Requested]:
         """Read what a transaction asked of the hub; a failed one asked nothing."""
         found = await self._quorum.agree(lambda rpc: read_inclusion(rpc, tx_id), "a transaction")
         if found is None:
             return await self._newly_requested(tx_id)
-        block = await self._tracker.block(found.height)
+        block = await self._tracker.agreed(found.height)
         events = found.events if found.success else ()
         return [self._decoded(event, block) for event in events if self._is_request(event)]
 
@@ -98,7 +101,7 @@ class IntentReader:
             return
         block = until
         if cursor.height < until.height:
-            block = await self._tracker.block(cursor.height)
+            block = await self._tracker.agreed(cursor.height)
         if block.hash != cursor.hash:
             self._tracker.halt(
                 f"block {cursor.height} was final and is another one now: the chain was replaced "
@@ -112,28 +115,25 @@ class IntentReader:
 
     async def _read(self, places: list[hub.Place]) -> list[Requested]:
         await self._read_blocks({place.height for place in places} - self._kept.keys())
-        found: dict[bytes, Requested] = {}
-        for height in {place.height for place in places}:
-            block, events = self._kept[height]
-            for event in events:
-                requested = self._decoded(event, block)
-                found[requested.intent.id] = requested
-        batch = [found.get(place.intent_id) for place in places]
+        batch = [self._kept[place.height].get(place.intent_id) for place in places]
         if (missing := batch.count(None)) or any(
-            each is not None and (each.intent.seq, each.height) != (place.seq, place.height)
+            each is not None and each.intent.seq != place.seq
             for each, place in zip(batch, places, strict=True)
         ):
+            self._kept.clear()  # it is what lacks them
             raise BadAnswer(f"{self._quorum.name}: {missing} requests of the hub lack their event")
         return [each for each in batch if each is not None]
 
     async def _read_blocks(self, heights: set[int]) -> None:
-        """Read the hub's events of these blocks, and keep those that came where others fail."""
+        """Read what was asked in these blocks, and keep those that came where others fail."""
         turns, faults = asyncio.Semaphore(_AT_ONCE), list[VagusError]()
 
         async def read(height: int) -> None:
             async with turns:
                 try:
-                    self._kept[height] = await self._events_of(height)
+                    block, events = await self._events_of(height)
+                    found = [self._decoded(event, block) for event in events]
+                    self._kept[height] = {each.intent.id: each for each in found}
                 except VagusError as error:
                     faults.append(error)
 

@@ -60,7 +60,7 @@ _RESEND = 3
 _PASSING = frozenset({"paused"})
 # Codes of the SDK's codespace "sdk" (types/errors/errors.go).
 _OUT_OF_FUNDS, _UNKNOWN_ADDRESS, _LOW_FEE, _TIMED_OUT, _SEQUENCE = 5, 9, 13, 30, 32
-_GUESSES = 4
+_GUESSES = 8
 # An offer that a node did not take is raised by a quarter.
 _RAISE = Decimal("1.25")
 
@@ -99,7 +99,8 @@ class Sender:
         self._tracker = tracker
         self._config = config
         self._wallet = wallet
-        self._address = encode(config.prefix, wallet.address) if wallet else ""
+        self.address = encode(config.prefix, wallet.address) if wallet else ""
+        """The account that pays, in the chain's text form; empty without one."""
         # The minimum price as of a height: one read for all that estimate then.
         self._minimum: tuple[int, Decimal] = (-1, Decimal(0))
         # The sequence that each endpoint's mempool expects next.
@@ -109,8 +110,9 @@ class Sender:
         self._counting = asyncio.Lock()
         # By transaction that waits, the height at which this process sent it last.
         self._sent: dict[str, int] = {}
-        # By sequence, what no node took since one before it is missing there.
+        # By sequence, what waits for the one before it; and what is being sent.
         self._early: dict[int, bytes] = {}
+        self._under_way: set[int] = set()
 
     async def balance(self) -> int:
         """Read what the account has of the coin that pays."""
@@ -157,7 +159,7 @@ class Sender:
         sequence = standing.sequence if lane is None else _opened(lane).sequence
         return _lane(Standing(standing.number, max(standing.sequence, sequence)))
 
-    def build(self, call: Call, estimate: Estimate, lane: bytes) -> Built:
+    async def build(self, call: Call, estimate: Estimate, lane: bytes) -> Built:
         """Take the lane's sequence and sign; see `ChainAdapter.build`."""
         standing = _opened(lane)
         height = self._tracker.heads.latest.height if self._tracker.heads else 0
@@ -169,24 +171,25 @@ class Sender:
             denom=self._config.fee_denom,
             timeout_height=height + self._config.timeout_blocks,
         )
-        raw = tx.sign(self._signer(), self._config.live_id, standing.number)
+        raw = await tx.sign(self._signer(), self._config.live_id, standing.number)
         state = _encoder.encode(_State(raw, standing.number, height))
         return Built(_lane(Standing(standing.number, standing.sequence + 1)), state, tx_hash(raw))
 
     async def broadcast(self, raw: bytes) -> None:
         """Send signed bytes to all endpoints; one that has them, or has used their sequence, is success.
 
-        What comes before its turn is kept, and follows once the one before it was taken.
+        What comes before its turn is kept, and follows once the one before it was taken. It is not
+        even sent while that one is under way here: no node would take it.
         """
         following: bytes | None = raw
         while following is not None:
             sequence = CosmosTx.decode(following).sequence
-            taken = await self._quorum.tell(
-                lambda rpc, raw=following, sequence=sequence: self._send(rpc, raw, sequence)  # type: ignore[misc]
-            )
+            room = len(self._early) < _MAX_EARLY
+            waits = room and self._waits(sequence)
+            taken = not waits and await self._told(following, sequence)
             self._sent[tx_hash(following)] = self._heads().latest.height
             if not taken:
-                if len(self._early) < _MAX_EARLY:
+                if room:
                     self._early[sequence] = following
                 return
             following = self._early.pop(sequence + 1, None)
@@ -262,16 +265,30 @@ class Sender:
 
     # What a node says of a transaction
 
+    def _waits(self, sequence: int) -> bool:
+        """Whether the transaction before this one is being sent, or waits itself."""
+        return sequence - 1 in self._under_way or sequence - 1 in self._early
+
+    async def _told(self, raw: bytes, sequence: int) -> bool:
+        """Send to all endpoints; whether the first that answers has it."""
+        self._under_way.add(sequence)
+        try:
+            return await self._quorum.tell(lambda rpc: self._send(rpc, raw, sequence))
+        finally:
+            self._under_way.discard(sequence)
+
     async def _send(self, rpc: Rpc, raw: bytes, sequence: int) -> bool:
         """Hand a node the bytes; whether it has them, rather than waiting for others before them."""
         try:
             found = await broadcast(rpc, raw)
         except NodeError as error:
+            # Other nodes hand it on, often before it is sent here.
             if is_known_transaction(error.message):
+                self._took(rpc, sequence)
                 return True
             raise
         if found.code == 0:
-            self._expected[rpc] = sequence + 1
+            self._took(rpc, sequence)
             return True
         said = f"{rpc.name}: the transaction is not taken: {printable(rpc.masked(found.log))}"
         if found.codespace != "sdk":
@@ -285,6 +302,10 @@ class Sender:
         if found.code == _TIMED_OUT:
             return True
         raise Retry(said, 10 if found.code == _LOW_FEE else 1)
+
+    def _took(self, rpc: Rpc, sequence: int) -> None:
+        # Answers may come in another order than they were given.
+        self._expected[rpc] = max(self._expected.get(rpc, 0), sequence + 1)
 
     async def _end(self, known: _State, tx: CosmosTx, name: str, final: Block) -> TxStage:
         """Find out how a transaction ended whose sequence is used in a final block."""
@@ -316,7 +337,7 @@ class Sender:
             fee=max(fee, _whole(tx.gas * await self._price())),
             timeout_height=heads.latest.height + self._config.timeout_blocks,
         )
-        raw = again.sign(self._signer(), self._config.live_id, known.number)
+        raw = await again.sign(self._signer(), self._config.live_id, known.number)
         self._sent.pop(name, None)
         self._early.pop(tx.sequence, None)
         log.info("transaction timed out", chain=self._config.id, sequence=tx.sequence, tx=name)
@@ -359,16 +380,16 @@ class Sender:
 
     def _shortage(self) -> Retry:
         """Say which account needs money; people are slower than nodes."""
-        return Retry(f"the account {self._address} on {self._config.id} cannot pay", 30)
+        return Retry(f"the account {self.address} on {self._config.id} cannot pay", 30)
 
     def _signer(self) -> Wallet:
         if self._wallet is None:
-            raise Refuse(f"{self._config.id} has no keystore in the configuration: nothing is sent")
+            raise Refuse(f"{self._config.id} has no key in the configuration: nothing is sent")
         return self._wallet
 
     def _from(self) -> str:
         self._signer()
-        return self._address
+        return self.address
 
 
 def _whole(amount: Decimal) -> int:

@@ -50,8 +50,8 @@ class CosmosTx:
     denom: str
     timeout_height: int
 
-    def sign(self, wallet: Wallet, chain_id: str, account_number: int) -> bytes:
-        """Return the signed transaction as it is broadcast. Equal inputs give equal bytes."""
+    async def sign(self, wallet: Wallet, chain_id: str, account_number: int) -> bytes:
+        """Return the signed transaction as it is broadcast; with a key here, equal inputs give equal bytes."""
         body, info = self._body(), self._auth_info(wallet.public_key)
         document = SignDoc(
             body_bytes=body,
@@ -59,7 +59,7 @@ class CosmosTx:
             chain_id=chain_id,
             account_number=account_number,
         )
-        return _raw(body, info, wallet.sign(_bytes(document)))
+        return _raw(body, info, await wallet.sign(_bytes(document)))
 
     def unsigned(self, public_key: bytes) -> bytes:
         """Return it with an empty signature, as a simulation takes it."""

@@ -6,11 +6,13 @@ against the next block's app hash, which only a light client of the chain would 
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from vagus.adapters.base import Block, Delivery, IntentState
 from vagus.adapters.cosmos import hub
 from vagus.adapters.cosmos.config import CosmosConfig
+from vagus.adapters.cosmos.errors import QueryError, expected_prefix
 from vagus.adapters.cosmos.protos import (
     QuerySmartContractStateRequest,
     QuerySmartContractStateResponse,
@@ -26,6 +28,13 @@ T = TypeVar("T")
 
 _PATH = "/cosmwasm.wasm.v1.Query/SmartContractState"
 _MAX_KEPT = 4
+
+
+@dataclass(frozen=True)
+class _Elsewhere:
+    """The answer of a chain whose addresses have another bech32 prefix than the hub's."""
+
+    prefix: str
 
 
 class HubViews:
@@ -82,11 +91,25 @@ class HubViews:
     async def _read(self, query: bytes, decode: Callable[[bytes], T], block: Block) -> T:
         request = QuerySmartContractStateRequest(address=self._address, query_data=query)
 
-        async def ask(rpc: Rpc) -> T:
-            found = await rpc.query(_PATH, request, QuerySmartContractStateResponse, block.height)
+        async def ask(rpc: Rpc) -> T | _Elsewhere:
+            try:
+                found = await rpc.query(
+                    _PATH, request, QuerySmartContractStateResponse, block.height
+                )
+            except QueryError as error:
+                if (prefix := expected_prefix(error.log)) is None:
+                    raise
+                return _Elsewhere(prefix)  # an answer: one endpoint alone halts nothing
             try:
                 return decode(found.data)
             except ValueError as error:
                 raise BadAnswer(f"{rpc.name}: the hub's answer: {error}") from None
 
-        return await self._quorum.agree(ask, "the hub's state", fixed=True)
+        found = await self._quorum.agree(ask, "the hub's state", fixed=True)
+        if isinstance(found, _Elsewhere):
+            raise Halt(
+                self._chain,
+                f"the hub's address {self._address} is of another chain: here they begin with "
+                f"{found.prefix}1",
+            )
+        return found

@@ -31,11 +31,13 @@ from vagus.adapters.base import (
     Step,
     Tally,
 )
+from vagus.adapters.delivered import Delivered
 from vagus.adapters.errors import BadAnswer, NoQuorum, TooSlow
 from vagus.adapters.evm import hub
 from vagus.adapters.evm.blocks import read_logs
 from vagus.adapters.evm.config import EvmConfig, endpoint_names
 from vagus.adapters.evm.connector import BoundedConnector
+from vagus.adapters.evm.delivered import DeliveryReader
 from vagus.adapters.evm.endpoints import look_at
 from vagus.adapters.evm.errors import NodeError
 from vagus.adapters.evm.heads import HeadTracker
@@ -67,19 +69,22 @@ log = structlog.get_logger(__name__)
 class EvmAdapter(ChainAdapter):
     """One EVM chain: its endpoints, one hub, one account.
 
-    Made from its configuration alone; `wallet` stands in for the configured keystore. Without
-    either it reads, and every call that needs an account raises `Refuse`. Raises `WalletError`.
+    Made from its configuration alone; `wallet` stands in for the configured key. Without
+    either it reads, and every call that needs an account raises `Refuse`. Raises `WalletError`,
+    and `Retry` where the key is elsewhere and out of reach.
     """
 
     Config: ClassVar[type[BaseModel]] = EvmConfig
 
     def __init__(self, config: EvmConfig, wallet: Wallet | None = None) -> None:
-        if wallet is None and config.keystore is not None and config.password_file is not None:
-            wallet = Wallet.load(config.keystore, config.password_file)
+        wallet = wallet or Wallet.configured(config)
+        if wallet is not None:
+            wallet = wallet.bound(config.chain_id, bytes.fromhex(config.account.address[2:]))
         self.chain = config.id
         self.hub = str(config.account)
         self.hub_id = hub_id(self.hub)
         self.account = wallet.account if wallet else bytes(32)
+        self.address = f"0x{wallet.address.hex()}" if wallet else ""
         self.lane = f"{self.chain}:0x{self.account[12:].hex()}"
         self.quorum = (config.agreeing, len(config.rpc))
         self._config = config
@@ -95,6 +100,7 @@ class EvmAdapter(ChainAdapter):
         self._tracker = HeadTracker(self._quorum, config)
         self._views = HubViews(self._quorum, config)
         self._reader = IntentReader(self._quorum, self._tracker, self._views, config)
+        self._deliveries = DeliveryReader(self._quorum, self._views, config)
         self._sender = Sender(self._quorum, self._tracker, config, wallet)
         self._stack = contextlib.AsyncExitStack()
 
@@ -157,6 +163,10 @@ class EvmAdapter(ChainAdapter):
             for rpc in self._quorum.endpoints
         }
 
+    @override
+    async def block(self, height: int) -> Block:
+        return await self._tracker.block(height)
+
     # What is asked on this chain
 
     @override
@@ -214,6 +224,9 @@ class EvmAdapter(ChainAdapter):
             at=final,
             next_seq=config.next_seq,
             current=committee.current,
+            roster_hash=committee.roster_hash,
+            previous=committee.previous,
+            previous_until=committee.previous_until,
             min_fee=config.min_fee,
             min_ttl=config.min_ttl,
             max_ttl=config.max_ttl,
@@ -233,6 +246,10 @@ class EvmAdapter(ChainAdapter):
     @override
     async def delivery(self, intent_id: bytes) -> Delivery | None:
         return await self._views.delivery(intent_id, self._final())
+
+    @override
+    async def delivered(self, intent_id: bytes, tx_id: str | None = None) -> Delivered | None:
+        return await self._deliveries.read(intent_id, tx_id, self._final())
 
     @override
     async def credit(self, account: bytes) -> int:
@@ -289,8 +306,8 @@ class EvmAdapter(ChainAdapter):
         return await self._sender.open_lane(lane)
 
     @override
-    def build(self, call: Call, estimate: Estimate, lane: bytes) -> Built:
-        return self._sender.build(call, estimate, lane)
+    async def build(self, call: Call, estimate: Estimate, lane: bytes) -> Built:
+        return await self._sender.build(call, estimate, lane)
 
     @override
     async def broadcast(self, raw: bytes) -> None:

@@ -20,6 +20,7 @@ __all__ = [
     "quantity",
     "read_addresses",
     "read_bytes",
+    "read_signatures",
     "selector",
     "signatures_tail",
     "uint",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 WORD = 32
+_HASH_LENGTH = 2 + 2 * WORD
 _SIGNATURE = 65
 _NO_ADDRESS = bytes(12)
 
@@ -121,6 +123,14 @@ def read_addresses(
     return tuple(address(data, at) for at in range(start, end, WORD)), end
 
 
+def read_signatures(data: bytes, pointer: int, expected: int, limit: int) -> tuple[bytes, ...]:
+    """Read the `bytes[]` of 65-byte signatures whose offset is at `pointer`."""
+    count = _size(data, pointer, expected, limit)
+    start = expected + WORD * (1 + count)
+    places = [start + 4 * WORD * at for at in range(count)]
+    return tuple(data[at + WORD : at + WORD + _SIGNATURE] for at in places)
+
+
 def _size(data: bytes, pointer: int, expected: int, limit: int, base: int = 0) -> int:
     if uint(data, pointer) != expected:
         raise ValueError(f"offset at {pointer} is not {expected}")
@@ -162,7 +172,6 @@ def data_bytes(text: str) -> bytes:
 
 def hash_bytes(text: str) -> bytes:
     """Read DATA of 32 bytes."""
-    data = data_bytes(text)
-    if len(data) != WORD:
-        raise ValueError(f"not 32 bytes but {len(data)}")
-    return data
+    if len(text) != _HASH_LENGTH or text[:2] != "0x":
+        raise ValueError("not 32 bytes in hex")
+    return unhexlify(text[2:])

@@ -1,12 +1,12 @@
 """The configuration of an EVM chain."""
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
+from vagus.adapters.signers.config import KeyConfig
 from vagus.adapters.urls import HttpUrls, WsUrls, endpoint_name, endpoint_names
-from vagus.protocol import Account, caip2
+from vagus.protocol import Account, caip2, read_account
 
 __all__ = ["EvmConfig", "endpoint_name", "endpoint_names"]
 
@@ -19,16 +19,13 @@ def _chain(text: str) -> str:
     return text
 
 
-class EvmConfig(BaseModel):
-    """One EVM chain, its endpoints and one account."""
-
-    # A URL may hold an API key: no error repeats what was given.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+class EvmConfig(KeyConfig):
+    """One EVM chain, its endpoints and one account, which pays; without a key nothing can be sent."""
 
     id: Annotated[str, AfterValidator(_chain)]
     """The chain, as CAIP-2."""
     hub: str
-    """The hub on it, as CAIP-10; an address in any case."""
+    """The hub on it, as CAIP-10; an address in mixed case must have its EIP-55 checksum."""
     rpc: HttpUrls
     """The JSON-RPC endpoints: one URL, or a list of them."""
     quorum: PositiveInt | None = None
@@ -50,10 +47,6 @@ class EvmConfig(BaseModel):
     """Bytes of an answer; a longer one is no answer."""
     max_log_range: int = Field(default=2_000, ge=1)
     """Blocks that one eth_getLogs asks for at most."""
-    keystore: Path | None = None
-    """The encrypted key (V3) of the account that pays; without one nothing can be sent."""
-    password_file: Path | None = None
-    """The file with the keystore's password."""
     max_fee_per_gas: PositiveInt = 500 * GWEI
     """The most that a transaction may pay for a unit of gas, in wei; bumps stop there."""
     max_priority_fee_per_gas: PositiveInt = 50 * GWEI
@@ -65,8 +58,6 @@ class EvmConfig(BaseModel):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if (self.keystore is None) != (self.password_file is None):
-            raise ValueError("keystore and password_file go together")
         hub = self.account
         if hub.chain != self.id:
             raise ValueError(f"hub is on {hub.chain}, and the chain is {self.id}")
@@ -87,7 +78,7 @@ class EvmConfig(BaseModel):
     @property
     def account(self) -> Account:
         """The hub's CAIP-10 account, in lower case as its id has it."""
-        return Account.parse(self.hub.lower())
+        return read_account(self.hub)
 
     @property
     def chain_id(self) -> int:

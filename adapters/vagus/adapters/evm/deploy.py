@@ -1,18 +1,19 @@
 """Deployment of a hub, and of any contract whose build is package data. Not hot: web3 does it."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from json import JSONDecodeError
 from typing import Any, Literal
 
 import aiohttp
 from web3 import AsyncHTTPProvider, AsyncWeb3
-from web3.exceptions import ContractLogicError, Web3Exception
+from web3.exceptions import BadResponseFormat, ContractLogicError, Web3Exception, Web3RPCError
 
 from vagus.adapters.base import HubParameters, Rejected
-from vagus.adapters.errors import Unreachable, printable
+from vagus.adapters.errors import BadAnswer, Unreachable, printable
 from vagus.adapters.evm.artifacts import artifact
-from vagus.adapters.evm.errors import revert_reason
+from vagus.adapters.evm.errors import NodeError, revert_reason
 from vagus.adapters.evm.tx import EvmTx
 from vagus.adapters.evm.wallet import Wallet
 from vagus.protocol import Account, Refuse, Retry
@@ -20,6 +21,7 @@ from vagus.protocol import Account, Refuse, Retry
 __all__ = ["Deployment", "deploy_contract", "deploy_hub"]
 
 _TIMEOUT = 180.0
+_FEE_BITS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +40,24 @@ class Deployment:
 
 
 async def deploy_hub(
-    rpc: str, wallet: Wallet, parameters: HubParameters, slowest: float = 0
+    rpc: str,
+    wallet: Wallet,
+    parameters: HubParameters,
+    slowest: float = 0,
+    *,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Deployment:
     """Deploy a hub and wait until it is included.
 
     `slowest` is the finality, in seconds, of the slowest chain that will deliver for it. Raises
-    `ValueError` for periods that the chains can't keep, `Rejected` where the hub refuses, `Retry`.
+    `ParameterError` for what cannot work, `Rejected` where the hub refuses, `Retry`.
     """
+    parameters.check(_FEE_BITS, slowest)
     async with _connected(rpc) as web3:
         finality = await _time(web3, "latest") - await _time(web3, "finalized")
     # On a chain that has just begun the finalized block is the first one: no delay to speak of.
-    parameters.check(finality, max(slowest, finality))
+    parameters.check_finality(finality, max(slowest, finality))
+    say("Deploying; waits until the transaction is included")
     return await deploy_contract(
         rpc,
         wallet,
@@ -87,7 +96,7 @@ async def deploy_contract(rpc: str, wallet: Wallet, name: str, *arguments: objec
             value=0,
             data=bytes.fromhex(data.removeprefix("0x")),
         )
-        sent = await web3.eth.send_raw_transaction(wallet.sign(tx))
+        sent = await web3.eth.send_raw_transaction(await wallet.sign(tx))
         receipt = await web3.eth.wait_for_transaction_receipt(sent, _TIMEOUT, poll_latency=0.2)
     address = receipt["contractAddress"]
     if receipt["status"] != 1 or address is None:
@@ -113,6 +122,10 @@ async def _connected(rpc: str) -> AsyncIterator[AsyncWeb3[AsyncHTTPProvider]]:
     except ContractLogicError as error:
         reason = _reason(error)
         raise Rejected(reason) from None
+    except Web3RPCError as error:
+        raise _node_error(error) from None
+    except (BadResponseFormat, JSONDecodeError) as error:
+        raise BadAnswer(printable(str(error))) from None
     except Web3Exception as error:
         raise Retry(printable(str(error))) from None
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -120,6 +133,14 @@ async def _connected(rpc: str) -> AsyncIterator[AsyncWeb3[AsyncHTTPProvider]]:
         raise Unreachable(type(error).__name__) from None
     finally:
         await provider.disconnect()
+
+
+def _node_error(error: Web3RPCError) -> Retry:
+    """What the node said, with its code; web3 makes some of these itself, without an answer."""
+    match error.rpc_response:
+        case {"error": {"code": int(code), "message": str(message)}}:
+            return NodeError(code, printable(message))
+    return Retry(printable(str(error)))
 
 
 def _reason(error: ContractLogicError) -> str:

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from vagus.adapters.background import background
 from vagus.adapters.errors import printable
 from vagus.adapters.evm.rpc import Rpc
+from vagus.adapters.scratch import scratch_folder
 from vagus.protocol import VagusError
 
 __all__ = ["DEV_KEYS", "Anvil", "DevnetError", "leashed"]
@@ -146,9 +147,16 @@ class Anvil:
 
     @contextlib.asynccontextmanager
     async def _process(self) -> AsyncIterator[asyncio.subprocess.Process]:
+        # Old blocks' states are written to files; in the user's folder they stay when it is killed.
+        with scratch_folder("vagus-anvil-") as states:
+            async with self._started("--cache-path", str(states)) as process:
+                yield process
+
+    @contextlib.asynccontextmanager
+    async def _started(self, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
         try:
             process = await asyncio.create_subprocess_exec(
-                *leashed(*self._command),
+                *leashed(*self._command, *options),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,

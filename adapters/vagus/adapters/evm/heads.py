@@ -11,7 +11,7 @@ from typing import NamedTuple, NoReturn
 
 import structlog
 
-from vagus.adapters.base import Heads
+from vagus.adapters.base import Block, Heads
 from vagus.adapters.errors import BadAnswer
 from vagus.adapters.evm.blocks import Header, read_header
 from vagus.adapters.evm.config import EvmConfig
@@ -69,6 +69,12 @@ class HeadTracker:
     def is_final(self, height: int) -> bool:
         """Whether nothing at this height can change any more."""
         return self.heads is not None and height <= self.heads.final.height
+
+    async def block(self, height: int) -> Block:
+        """Read a final block; Retry where none is final at that height yet."""
+        if not self.is_final(height):
+            raise Retry(f"{self._config.id} has no final block {height} yet")
+        return (await self._agreed(height, "a final block")).block
 
     async def next(self, seen: Heads | None) -> Heads:
         """Wait until the heads differ from `seen`. Raises the `Halt` that ended the following."""

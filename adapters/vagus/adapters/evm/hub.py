@@ -38,12 +38,14 @@ from vagus.protocol import (
 __all__ = [
     "COMMITTEE_CALL",
     "CONFIG_CALL",
+    "DELIVERED_TOPIC",
     "REQUESTED_TOPIC",
     "Committee",
     "HubConfig",
     "decode_committee",
     "decode_config",
     "decode_credit",
+    "decode_deliver",
     "decode_delivery",
     "decode_intent_state",
     "decode_requested",
@@ -57,6 +59,7 @@ __all__ = [
     "encode_settle",
     "encode_state_of",
     "encode_withdraw",
+    "is_deliver",
 ]
 
 
@@ -84,6 +87,10 @@ _CREDIT_OF = codec.selector("credit(address)")
 CONFIG_CALL = codec.selector("config()")
 COMMITTEE_CALL = codec.selector("committee()")
 REQUESTED_TOPIC = keccak256(f"IntentRequested(bytes32,uint64,{_INTENT},bytes,bytes)".encode())
+
+DELIVERED_TOPIC = keccak256(
+    b"Delivered(bytes32,bytes32,address,uint64,bytes32,bytes32,bytes32,bytes32,uint64,uint256,bytes)"
+)
 
 # Where the first tail of each call begins: behind its head.
 _REQUEST_HEAD = word(9 * WORD)
@@ -138,6 +145,27 @@ def encode_deliver(
             codec.signatures_tail(signatures),
         )
     )
+
+
+def is_deliver(calldata: bytes) -> bool:
+    """Whether calldata calls `deliver`."""
+    return calldata[:4] == _DELIVER
+
+
+def decode_deliver(calldata: bytes) -> tuple[Intent, Attestation, bytes, tuple[bytes, ...]]:
+    """Read back what `encode_deliver` writes, and what every compiler does for the same arguments."""
+    data = calldata[4:]
+    attested = _INTENT_SIZE + 9 * WORD
+    intent = Intent.decode(data[:_INTENT_SIZE])
+    attestation = Attestation.decode(data[_INTENT_SIZE:attested])
+    output, end = codec.read_bytes(data, attested, attested + 2 * WORD, MAX_OUTPUT)
+    signatures = codec.read_signatures(data, attested + WORD, end, MAX_SIGNERS)
+    if (
+        not is_deliver(calldata)
+        or encode_deliver(intent, attestation, output, signatures) != calldata
+    ):
+        raise ValueError("not a delivery in its one encoding")
+    return intent, attestation, output, signatures
 
 
 def encode_retry(intent: Intent, output: bytes) -> bytes:

@@ -148,7 +148,7 @@ class Sender:
             return _lane(await self._count_now())
         return _lane(max(await self._count_at(self._heads().final), _nonce(lane)))
 
-    def build(self, call: Call, estimate: Estimate, lane: bytes) -> Built:
+    async def build(self, call: Call, estimate: Estimate, lane: bytes) -> Built:
         """Take the lane's nonce and sign; see `ChainAdapter.build`."""
         nonce = _nonce(lane)
         tx = EvmTx(
@@ -161,7 +161,7 @@ class Sender:
             value=call.value,
             data=call.data,
         )
-        raw = self._signer().sign(tx)
+        raw = await self._signer().sign(tx)
         heads = self._tracker.heads
         attempt = _Attempt(tx_hash(raw), heads.latest.height if heads else 0)
         state = _encoder.encode(_State(raw, [attempt]))
@@ -217,7 +217,7 @@ class Sender:
         if used == tx.nonce and self._is_stuck(known, heads):
             dearer = await self._replacement(tx)
             if dearer is not None and len(known.attempts) < _MAX_ATTEMPTS:
-                return self._replace(known, dearer, heads)
+                return await self._replace(known, dearer, heads)
         return Step(TxStage.BROADCAST, state, newest, (known.raw,))
 
     async def _count_by_now(self) -> int:
@@ -242,7 +242,7 @@ class Sender:
         self._next = count, height
         log.warning("nonce filled", chain=self._config.id, nonce=count, blocks=_HOLE)
         nothing = Call(self._from(), b"")
-        built = self.build(nothing, await self.estimate(nothing), _lane(count))
+        built = await self.build(nothing, await self.estimate(nothing), _lane(count))
         raw = _states.decode(built.state).raw
         await self._quorum.tell(lambda rpc: self._send(rpc, raw))
 
@@ -282,8 +282,8 @@ class Sender:
             return None
         return dataclasses.replace(tx, max_fee=max_fee, tip=tip)
 
-    def _replace(self, known: _State, tx: EvmTx, heads: Heads) -> Step:
-        raw = self._signer().sign(tx)
+    async def _replace(self, known: _State, tx: EvmTx, heads: Heads) -> Step:
+        raw = await self._signer().sign(tx)
         attempt = _Attempt(tx_hash(raw), heads.latest.height)
         state = _encoder.encode(_State(raw, [*known.attempts, attempt]))
         return Step(TxStage.BROADCAST, state, _name(attempt.hash), (raw,))
@@ -333,7 +333,7 @@ class Sender:
 
     def _signer(self) -> Wallet:
         if self._wallet is None:
-            raise Refuse(f"{self._config.id} has no keystore in the configuration: nothing is sent")
+            raise Refuse(f"{self._config.id} has no key in the configuration: nothing is sent")
         return self._wallet
 
     def _from(self) -> str:

@@ -3,12 +3,15 @@
 Sources: EIP-1559, EIP-2718, RLP in the yellow paper's appendix B. The access list is always empty.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from coincurve import PrivateKey
+from vagus.protocol import keccak256
 
-from vagus.protocol import SignatureError, keccak256
+if TYPE_CHECKING:
+    from vagus.adapters.signers.base import Signer
 
 __all__ = ["EvmTx", "tx_hash"]
 
@@ -36,8 +39,8 @@ class EvmTx:
     value: int
     data: bytes
 
-    def sign(self, key: PrivateKey) -> bytes:
-        """Return the signed transaction as it is broadcast. Equal inputs give equal bytes."""
+    async def sign(self, signer: Signer) -> bytes:
+        """Return the signed transaction as it is broadcast; with a key here, equal inputs give equal bytes."""
         body = b"".join(
             (
                 _int(self.chain_id),
@@ -51,13 +54,10 @@ class EvmTx:
                 _EMPTY_LIST,
             )
         )
-        signature = key.sign_recoverable(keccak256(_TYPE + _list(body)), hasher=None)
-        if signature[64] > 1:
-            # r overflowed the group's order: 1 in 2**127, and no y parity can say so.
-            raise SignatureError("this transaction has no valid signature under this key")
+        signature = await signer.sign_digest(keccak256(_TYPE + _list(body)))
         r = int.from_bytes(signature[:32], "big")
         s = int.from_bytes(signature[32:64], "big")
-        return _TYPE + _list(body + _int(signature[64]) + _int(r) + _int(s))
+        return _TYPE + _list(body + _int(signature[64] - 27) + _int(r) + _int(s))
 
     @classmethod
     def decode(cls, raw: bytes) -> Self:

@@ -2,5 +2,7 @@
 
 import importlib.util
 
+from vagus.adapters.errors import MissingExtraError
+
 if importlib.util.find_spec("solders") is None:
-    raise ImportError("Solana needs more packages: pip install 'vagus[solana]'")
+    raise MissingExtraError("Solana needs more packages: pip install 'vagus[solana]'")

@@ -31,10 +31,12 @@ from vagus.adapters.base import (
     Step,
     Tally,
 )
+from vagus.adapters.delivered import Delivered
 from vagus.adapters.evm.wake import wake
 from vagus.adapters.quorum import Quorum
 from vagus.adapters.solana import hub
 from vagus.adapters.solana.config import SolanaConfig
+from vagus.adapters.solana.delivered import DeliveryReader
 from vagus.adapters.solana.endpoints import look_at
 from vagus.adapters.solana.heads import HeadTracker
 from vagus.adapters.solana.history import EventReader
@@ -63,19 +65,23 @@ log = structlog.get_logger(__name__)
 class SolanaAdapter(ChainAdapter):
     """One Solana chain: its endpoints, one hub, one account. Heights are slots, amounts lamports.
 
-    Made from its configuration alone; `wallet` stands in for the configured keystore. Without
-    either it reads, and every call that needs an account raises `Refuse`. Raises `WalletError`.
+    Made from its configuration alone; `wallet` stands in for the configured key. Without
+    either it reads, and every call that needs an account raises `Refuse`. Raises `WalletError`,
+    and `Retry` where the key is elsewhere and out of reach.
     """
 
     Config: ClassVar[type[BaseModel]] = SolanaConfig
+    fee_bits: ClassVar[int] = 64
 
     def __init__(self, config: SolanaConfig, wallet: Wallet | None = None) -> None:
-        if wallet is None and config.keystore is not None and config.password_file is not None:
-            wallet = Wallet.load(config.keystore, config.password_file)
+        wallet = wallet or Wallet.configured(config)
+        if wallet is not None:
+            wallet = wallet.bound(Pubkey.from_string(config.account.address))
         self.chain = config.id
         self.hub = str(config.account)
         self.hub_id = hub_id(self.hub)
         self.account = wallet.account if wallet else bytes(32)
+        self.address = str(wallet.key) if wallet else ""
         self.lane = f"{self.chain}:{Pubkey(self.account)}"
         self.quorum = (config.agreeing, len(config.rpc))
         self._config = config
@@ -91,6 +97,7 @@ class SolanaAdapter(ChainAdapter):
         self._views = HubViews(self._quorum, config)
         self._reader = IntentReader(self._quorum, self._tracker, self._views, config)
         self._events = EventReader(self._quorum, self._tracker)
+        self._deliveries = DeliveryReader(self._quorum, self._views)
         self._sender = Sender(
             self._quorum, self._tracker, self._views, self._reader, config, wallet
         )
@@ -151,6 +158,10 @@ class SolanaAdapter(ChainAdapter):
             for rpc in self._quorum.endpoints
         }
 
+    @override
+    async def block(self, height: int) -> Block:
+        return await self._tracker.block(height)
+
     # What is asked on this chain
 
     @override
@@ -180,10 +191,16 @@ class SolanaAdapter(ChainAdapter):
         """Read the hub's state at the final slot, or at a later one that is final by now."""
         final = self._final()
         config = (await self._views.counted(_at(final))).config
+        current = await self._views.signers(config.epoch, _at(final))
+        rotated = config.previous_until != 0
+        before = await self._views.signers(config.epoch - 1, _at(final)) if rotated else None
         return HubState(
             at=final,
             next_seq=config.next_seq,
-            current=await self._views.signers(config.epoch, _at(final)),
+            current=current.signers,
+            roster_hash=current.roster_hash,
+            previous=before.signers if before else None,
+            previous_until=config.previous_until,
             min_fee=config.min_fee,
             min_ttl=config.min_ttl,
             max_ttl=config.max_ttl,
@@ -205,6 +222,10 @@ class SolanaAdapter(ChainAdapter):
     @override
     async def delivery(self, intent_id: bytes) -> Delivery | None:
         return await self._views.delivery(intent_id, _at(self._final()))
+
+    @override
+    async def delivered(self, intent_id: bytes, tx_id: str | None = None) -> Delivered | None:
+        return await self._deliveries.read(intent_id, tx_id, _at(self._final()))
 
     @override
     async def credit(self, account: bytes) -> int:
@@ -263,8 +284,8 @@ class SolanaAdapter(ChainAdapter):
         return await self._sender.open_lane(lane)
 
     @override
-    def build(self, call: Call, estimate: Estimate, lane: bytes) -> Built:
-        return self._sender.build(call, estimate, lane)
+    async def build(self, call: Call, estimate: Estimate, lane: bytes) -> Built:
+        return await self._sender.build(call, estimate, lane)
 
     @override
     async def broadcast(self, raw: bytes) -> None:

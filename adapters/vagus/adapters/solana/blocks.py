@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 from solders.pubkey import Pubkey
 from solders.signature import Signature
+from solders.transaction import VersionedTransaction
 
 from vagus.adapters.base import Block
 from vagus.adapters.errors import BadAnswer
@@ -76,19 +79,9 @@ class _Meta(msgspec.Struct, rename="camel"):
     loaded_addresses: _Loaded | None = None
 
 
-class _Message(msgspec.Struct, rename="camel"):
-    account_keys: list[str]
-    instructions: list[_Instruction]
-
-
-class _Transaction(msgspec.Struct):
-    signatures: list[str]
-    message: _Message
-
-
 class _Executed(msgspec.Struct):
     slot: int
-    transaction: _Transaction
+    transaction: tuple[str, str]
     meta: _Meta
 
 
@@ -146,40 +139,46 @@ async def read_block(rpc: Rpc, slot: int, commitment: str) -> Block:
 
 async def read_executed(rpc: Rpc, signature: str, commitment: str) -> Executed | None:
     """Read a transaction; None if it is not in a block of the commitment, as far as the node knows."""
-    wanted = {"commitment": commitment, "encoding": "json", "maxSupportedTransactionVersion": 0}
+    # In base58, of which JSON is full, an instruction of 500 bytes costs more than all else.
+    wanted = {"commitment": commitment, "encoding": "base64", "maxSupportedTransactionVersion": 0}
     found = await rpc.call("getTransaction", [signature, wanted], _executed)
     if found is None:
         return None
     try:
-        if found.transaction.signatures[:1] != [signature]:
-            raise ValueError("another transaction's")
-        return _checked(found)
+        return _checked(found, signature)
     except ValueError as error:
         raise BadAnswer(f"{rpc.name}: transaction {signature}: {error}") from None
 
 
-def _checked(found: _Executed) -> Executed:
-    message, meta = found.transaction.message, found.meta
-    names = list(message.account_keys)
+def _checked(found: _Executed, signature: str) -> Executed:
+    text, encoding = found.transaction
+    if encoding != "base64":
+        raise ValueError("a transaction that is not in base64")
+    tx, meta = VersionedTransaction.from_bytes(b64decode(text, validate=True)), found.meta
+    if [str(each) for each in tx.signatures[:1]] != [signature]:
+        raise ValueError("another transaction's")
+    keys = [bytes(each) for each in tx.message.account_keys]
     if meta.loaded_addresses is not None:
-        names += [*meta.loaded_addresses.writable, *meta.loaded_addresses.readonly]
-    keys = [key_bytes(each) for each in names]
+        loaded = [*meta.loaded_addresses.writable, *meta.loaded_addresses.readonly]
+        keys += [key_bytes(each) for each in loaded]
     inner: dict[int, list[_Instruction]] = {}
     for group in meta.inner_instructions or []:
         inner.setdefault(group.index, []).extend(group.instructions)
     ran = []
-    for at, each in enumerate(message.instructions):
-        ran += [_ran(one, keys) for one in (each, *inner.get(at, ()))]
+    for at, each in enumerate(tx.message.instructions):
+        ran.append(_ran(each.program_id_index, each.accounts, bytes(each.data), keys))
+        for one in inner.get(at, ()):
+            if len(one.data) > 2 * _MAX_DATA:
+                raise ValueError("an instruction that is too long")
+            ran.append(_ran(one.program_id_index, one.accounts, base58.decode(one.data), keys))
     return Executed(
         number(found.slot), meta.err is None, tuple(ran), tuple(meta.log_messages or ())
     )
 
 
-def _ran(found: _Instruction, keys: list[bytes]) -> Ran:
-    indexes = [found.program_id_index, *found.accounts]
+def _ran(program: int, accounts: Iterable[int], data: bytes, keys: Sequence[bytes]) -> Ran:
+    indexes = [program, *accounts]
     if not all(0 <= each < len(keys) for each in indexes):
         raise ValueError("an account that is not there")
-    if len(found.data) > 2 * _MAX_DATA:
-        raise ValueError("an instruction that is too long")
-    program, *accounts = (keys[each] for each in indexes)
-    return Ran(program, tuple(accounts), base58.decode(found.data))
+    program_key, *others = (keys[each] for each in indexes)
+    return Ran(program_key, tuple(others), data)

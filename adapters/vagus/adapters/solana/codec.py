@@ -19,6 +19,7 @@ __all__ = [
     "byte_string",
     "intent",
     "items",
+    "read_attestation",
     "read_intent",
     "read_string",
     "receipt",
@@ -101,6 +102,14 @@ def attestation(it: Attestation) -> bytes:
         it.epoch,
         it.expiry,
     )
+
+
+def read_attestation(data: bytes) -> Attestation:
+    """Decode an Attestation, of which there are `ATTESTATION_SIZE` bytes."""
+    try:
+        return Attestation(*_ATTESTATION.unpack(data))
+    except struct.error:
+        raise ValueError(f"an attestation has {ATTESTATION_SIZE} bytes, not {len(data)}") from None
 
 
 def receipt(it: Receipt) -> bytes:

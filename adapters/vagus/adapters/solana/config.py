@@ -1,19 +1,12 @@
 """The configuration of a Solana chain."""
 
-from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
+from vagus.adapters.signers.config import KeyConfig
 from vagus.adapters.urls import HttpUrls, WsUrls
-from vagus.protocol import Account, caip2
+from vagus.protocol import Account, caip2, read_account
 
 __all__ = ["SolanaConfig"]
 
@@ -24,11 +17,11 @@ def _chain(text: str) -> str:
     return text
 
 
-class SolanaConfig(BaseModel):
-    """One Solana chain, its endpoints and one account."""
+class SolanaConfig(KeyConfig):
+    """One Solana chain, its endpoints and one account, which pays; without a key nothing can be sent.
 
-    # A URL may hold an API key: no error repeats what was given.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    A keystore is one around an ed25519 seed.
+    """
 
     id: Annotated[str, AfterValidator(_chain)]
     """The chain, as CAIP-2: the first 32 letters of its genesis hash."""
@@ -46,10 +39,6 @@ class SolanaConfig(BaseModel):
     """Seconds that an answer may take."""
     max_answer: int = Field(default=32 << 20, ge=1 << 20)
     """Bytes of an answer; a longer one is no answer."""
-    keystore: Path | None = None
-    """The encrypted key (V3, around an ed25519 seed) that pays; without one nothing can be sent."""
-    password_file: Path | None = None
-    """The file with the keystore's password."""
     max_priority_fee: PositiveInt = 1_000_000
     """The most that a transaction may offer for a compute unit, in micro-lamports."""
     max_units: Annotated[int, Field(ge=200_000, le=1_400_000)] = 1_400_000
@@ -57,8 +46,8 @@ class SolanaConfig(BaseModel):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if (self.keystore is None) != (self.password_file is None):
-            raise ValueError("keystore and password_file go together")
+        if self.kms is not None:
+            raise ValueError("kms: keys there are secp256k1, and a Solana account's is ed25519")
         hub = self.account
         if hub.chain != self.id:
             raise ValueError(f"hub is on {hub.chain}, and the chain is {self.id}")
@@ -75,7 +64,7 @@ class SolanaConfig(BaseModel):
     @property
     def account(self) -> Account:
         """The hub's CAIP-10 account."""
-        return Account.parse(self.hub)
+        return read_account(self.hub)
 
     @property
     def reference(self) -> str:

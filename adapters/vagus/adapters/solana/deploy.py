@@ -35,7 +35,7 @@ from vagus.adapters.solana.rpc import Rpc
 from vagus.adapters.solana.wallet import Wallet
 from vagus.protocol import Refuse, Retry
 
-__all__ = ["Deployment", "deploy_hub", "deploy_program"]
+__all__ = ["Deployment", "deploy_hub", "deploy_program", "send"]
 
 _CHUNK = 950
 _AT_ONCE = 32
@@ -46,6 +46,7 @@ _TIMEOUT = 30.0
 _MAX_ANSWER = 32 << 20
 _CLOCK = Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
 _CLOCK_SIZE = 40
+_FEE_BITS = 64
 _CONFIG_SIZE, _SET_SIZE, _SIGNER_SIZE = 256, 48, 20
 
 Say = Callable[[str], None]
@@ -73,12 +74,13 @@ async def deploy_hub(
     """Deploy a hub and wait until it is final; `final` leaves nobody who could upgrade it.
 
     `slowest` is the finality, in seconds, of the slowest chain that will deliver for it. Raises
-    `ValueError` for periods that the chains can't keep, `Rejected` where the hub refuses, `Refuse`
-    where the wallet cannot pay, `Retry`.
+    `ParameterError` for what cannot work, `Rejected` where the hub refuses, `Refuse` where the
+    wallet cannot pay, `Retry`.
     """
+    parameters.check(_FEE_BITS, slowest)
     async with _Deployer(rpc, wallet, "hub", built("hub"), say) as deployer:
         finality = await deployer.finality()
-        parameters.check(finality, max(slowest, finality))
+        parameters.check_finality(finality, max(slowest, finality))
         before = await deployer.balance()
         program, stands = await deployer.place()
         made = [_CONFIG_SIZE, _SET_SIZE + _SIGNER_SIZE * len(parameters.signers)]
@@ -108,6 +110,12 @@ async def deploy_program(
         await deployer.check_funds([], stands=False)
         tx_id = await deployer.make_program(program, await deployer.fill_buffer())
         return await deployer.ended(program, tx_id, before, final=final)
+
+
+async def send(rpc: str, wallet: Wallet, instructions: Sequence[Instruction]) -> str:
+    """Send one transaction and wait until it is included; its signature. Raises `Refuse`, `Retry`."""
+    async with _Deployer(rpc, wallet, "", b"", lambda _: None) as deployer:
+        return await deployer.run(instructions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,15 +295,24 @@ class _Deployer:
         life = await self._life()
         turns = asyncio.Semaphore(_AT_ONCE)
 
-        async def send(at: int) -> str:
+        async def send(at: int) -> str | Retry:
             part = self._code[at : at + _CHUNK]
             write = loader.write_buffer(buffer, self._wallet.key, at, part)
-            async with turns:
-                return await self._send([write], life, preflight=False)
+            try:
+                async with turns:
+                    return await self._send([write], life, preflight=False)
+            except Retry as error:
+                return error
 
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(send(at), name=f"write at {at}") for at in lacking]
-        await self._until_included([task.result() for task in tasks], life)
+        ends = [task.result() for task in tasks]
+        refused = [each for each in ends if isinstance(each, Retry)]
+        if len(refused) == len(ends):
+            raise refused[0]
+        await self._until_included([each for each in ends if isinstance(each, str)], life)
+        if refused:  # most often by a limit on requests: the next round sends what lacks then
+            await asyncio.sleep(max(each.after for each in refused))
 
     async def make_program(self, program: _Place, buffer: Pubkey) -> str:
         """Make the program of the buffer; it runs from the next slot on."""
@@ -359,7 +376,7 @@ class _Deployer:
         self, instructions: Sequence[Instruction], life: _Life, *, preflight: bool
     ) -> str:
         try:
-            signed = self._wallet.sign(instructions, key_bytes(life.blockhash))
+            signed = await self._wallet.sign(instructions, key_bytes(life.blockhash))
         except ValueError as error:
             raise BadAnswer(f"{self._rpc.name}: a blockhash: {error}") from None
         options = {

@@ -41,20 +41,22 @@ class Litesvm:
     """A fresh chain, as an async context manager; it is gone at the end.
 
     A slot ends every `slot_ms` milliseconds, with 0 by `advance` alone; the slot `finality` below the
-    newest is final.
+    newest is final. Each start is another chain, but with a `seed`, which makes the genesis hash.
     """
 
-    def __init__(self, slot_ms: int = 400, finality: int = 4) -> None:
+    def __init__(self, slot_ms: int = 400, finality: int = 4, seed: str | None = None) -> None:
         self.rpc = ""
         """The JSON-RPC endpoint."""
         self.ws = ""
         """The websocket endpoint."""
         self.chain = ""
-        """The chain's CAIP-2 id: each start is another chain."""
+        """The chain's CAIP-2 id."""
         self.finality = finality
         self.pid = 0
         self._command = [sys.executable, "-I", "-m", _MODULE]
         self._command += ["--slot-ms", str(slot_ms), "--finality", str(finality)]
+        if seed is not None:
+            self._command += ["--seed", seed]
         self._stack = contextlib.AsyncExitStack()
         self._last = ""
         self._rpc: Rpc | None = None

@@ -3,6 +3,7 @@
 A transaction's error is Solana's JSON: a name, or `{"InstructionError": [index, {"Custom": code}]}`.
 """
 
+import re
 from typing import Any
 
 from vagus.adapters.base import AlreadyDone, Rejected
@@ -14,6 +15,7 @@ from vagus.protocol import Refuse
 __all__ = [
     "PREFLIGHT_FAILED",
     "cannot_pay",
+    "failed",
     "failed_program",
     "failure",
     "is_known_transaction",
@@ -31,6 +33,8 @@ _BROKE = frozenset({"AccountNotFound", "InsufficientFundsForFee", "InsufficientF
 _POOR = 1
 _SYSTEM = "1" * 32
 _MAX_LOGS = 10_000
+_NAME = re.compile("[A-Z][A-Za-z0-9]{1,63}")
+_NONE = "a transaction's error that is none"
 
 
 def is_known_transaction(error: NodeError) -> bool:
@@ -39,24 +43,37 @@ def is_known_transaction(error: NodeError) -> bool:
     return error.code == PREFLIGHT_FAILED and "already been processed" in text
 
 
+def failed(err: Any) -> bool:
+    """Whether a transaction failed, by its error; null is none. Raises `BadAnswer` as `failure` does."""
+    return err is not None and failure(err) is not None
+
+
 def failure(err: Any) -> tuple[str, int | None]:
     """Return a transaction's error in words, and the code where a program gave one.
 
     Raises `BadAnswer` for what is no error of a transaction.
     """
-    found = err.get("InstructionError", [0, ""]) if isinstance(err, dict) else [0, ""]
-    named = isinstance(err, str) or (isinstance(err, dict) and len(err) == 1)
-    if not named or not isinstance(found, list) or len(found) != 2:
-        raise BadAnswer("a transaction's error that is none")
-    if isinstance(err, dict) and "InstructionError" in err:
-        what = found[1]
-        code = what.get("Custom") if isinstance(what, dict) else None
-        if isinstance(code, int) and not isinstance(code, bool):
-            return f"error {code} of a program", code
-        return printable(f"an instruction failed: {what}"), None
-    if isinstance(err, dict):
-        return printable(str(next(iter(err)))), None
-    return printable(str(err)), None
+    name, detail = _variant(err)
+    if name != "InstructionError":
+        return name, None
+    if not isinstance(detail, list) or len(detail) != 2:
+        raise BadAnswer(_NONE)
+    name, code = _variant(detail[1])
+    if name != "Custom":
+        return f"an instruction failed: {name}", None
+    if not isinstance(code, int) or isinstance(code, bool):
+        raise BadAnswer(_NONE)
+    return f"error {code} of a program", code
+
+
+def _variant(found: Any) -> tuple[str, Any]:
+    """Return the name of one of Rust's variants, and what it holds."""
+    name, detail = found, None
+    if isinstance(found, dict) and len(found) == 1:
+        ((name, detail),) = found.items()
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise BadAnswer(_NONE)
+    return name, detail
 
 
 def cannot_pay(err: Any, logs: list[str]) -> bool:
@@ -80,7 +97,8 @@ def refusal(err: Any, logs: list[str], hub: str) -> Refuse:
     culprit = failed_program(logs)
     if code is None or culprit not in ("", hub):
         # A consumer's errors may have the hub's codes.
-        return Rejected(f"{words}: {culprit}" if culprit and culprit != hub else words)
+        named = culprit and culprit != hub
+        return Rejected(printable(f"{words}: {culprit}") if named else words)
     reason = reasons().get(code)
     if reason is None:
         return Rejected(words)

@@ -129,14 +129,15 @@ class Estimator:
         self, plan: Plan, instructions: Sequence[Instruction], price: int, life: Lifetime
     ) -> int:
         """Simulate a transaction of a plan, and return the compute units to ask for. Raises `Refuse`."""
-        signed = plan.sign(instructions, self._config.max_units, price, life)
+        # Not signed: an endpoint that is shown a signed transaction could send it.
+        raw = plan.unsigned(instructions, self._config.max_units, price, life)
         options = {
             "encoding": "base64",
             "commitment": "confirmed",
             "sigVerify": False,
             "replaceRecentBlockhash": True,
         }
-        params: list[object] = [b64encode(signed.raw).decode(), options]
+        params: list[object] = [b64encode(raw).decode(), options]
 
         async def ask(rpc: Rpc) -> _End:
             answer = await rpc.call("simulateTransaction", params, _answers)

@@ -15,6 +15,7 @@ from vagus.adapters.base import Heads
 from vagus.adapters.errors import BadAnswer
 from vagus.adapters.quorum import Quorum
 from vagus.adapters.solana.blocks import number
+from vagus.adapters.solana.errors import failed
 from vagus.adapters.solana.rpc import Rpc
 
 __all__ = ["Fate", "fate_of"]
@@ -103,4 +104,4 @@ async def _claim(rpc: Rpc, signature: str, heads: Heads) -> _Claim | None:
         slot = number(status.slot)
     except ValueError as error:
         raise BadAnswer(f"{rpc.name}: getSignatureStatuses: {error}") from None
-    return _Claim(slot, status.err is None, final and slot <= heads.final.height)
+    return _Claim(slot, not failed(status.err), final and slot <= heads.final.height)

@@ -82,6 +82,12 @@ class HeadTracker:
         """Whether nothing at this height can change any more."""
         return self.heads is not None and height <= self.heads.final.height
 
+    async def block(self, height: int) -> Block:
+        """Read a final block; Retry where none is final at that height yet."""
+        if not self.is_final(height):
+            raise Retry(f"{self._config.id} has no final block in slot {height} yet")
+        return await self._agreed(height, "a final block")
+
     async def next(self, seen: Heads | None) -> Heads:
         """Wait until the heads differ from `seen`. Raises the `Halt` that ended the following."""
         while True:

@@ -32,8 +32,14 @@ from vagus.protocol import (
 )
 
 __all__ = [
+    "DELIVER",
+    "DELIVERS_DELIVERY",
     "REQUEST",
     "REQUESTS_INTENT",
+    "STAGED",
+    "STAGE_CLOSE",
+    "STAGE_OPEN",
+    "STAGE_WRITE",
     "Found",
     "Order",
     "Staging",
@@ -52,10 +58,13 @@ SYSTEM = Pubkey.default()
 REQUEST = bytes((1,))
 REQUESTS_INTENT = 4
 """The place of the intent's account among those of `request`."""
+DELIVER = bytes((7,))
+STAGED, DELIVERS_DELIVERY = 1, 4
+"""The places of the staging account and of the delivery's among those of `deliver`."""
+STAGE_OPEN, STAGE_WRITE, STAGE_CLOSE = bytes((16,)), bytes((17,)), bytes((18,))
 
 _INITIALIZE, _REQUEST, _SETTLE, _REFUND, _WITHDRAW, _OPEN_CREDIT = range(6)
 _DELIVER, _RETRY, _ROTATE = 7, 8, 11
-_STAGE_OPEN, _STAGE_WRITE, _STAGE_CLOSE = 16, 17, 18
 _SIGNATURE = 65
 _GROWTH = 10_240
 
@@ -337,20 +346,20 @@ class Staging:
     def open(self) -> list[Instruction]:
         """Return what makes the account: each instruction lets it grow by 10,240 bytes at most."""
         size = len(self.arguments)
-        made = bytes((_STAGE_OPEN,)) + self._number + codec.u32(size)
+        made = STAGE_OPEN + self._number + codec.u32(size)
         accounts = [self._writer, _write(self.key), _read(SYSTEM)]
         times = -(-(size + STAGED_AT) // _GROWTH)
         return [Instruction(self._hub, made, accounts)] * times
 
     def write(self, offset: int, data: bytes) -> Instruction:
         """Return what writes bytes at an offset."""
-        written = bytes((_STAGE_WRITE,)) + codec.u32(offset) + codec.byte_string(data)
+        written = STAGE_WRITE + codec.u32(offset) + codec.byte_string(data)
         signs = AccountMeta(self._writer.pubkey, is_signer=True, is_writable=False)
         return Instruction(self._hub, written, [signs, _write(self.key)])
 
     def close(self) -> Instruction:
         """Return what gives the rent back."""
-        return Instruction(self._hub, bytes((_STAGE_CLOSE,)), [self._writer, _write(self.key)])
+        return Instruction(self._hub, STAGE_CLOSE, [self._writer, _write(self.key)])
 
 
 def _read(key: Pubkey) -> AccountMeta:

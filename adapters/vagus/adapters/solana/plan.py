@@ -128,14 +128,21 @@ class Plan:
         """Return what gives the rent of the staging account back."""
         return Part(0, [self.staging.close()], _CLOSE_UNITS)
 
-    def sign(
+    async def sign(
         self, instructions: Sequence[Instruction], units: int, price: int, life: Lifetime
     ) -> Signed:
         """Sign a transaction. Raises `Refuse` if it is too long."""
-        raw = bytes(self._wallet.sign(_budgeted(instructions, units, price), life.blockhash))
+        budgeted = _budgeted(instructions, units, price)
+        raw = bytes(await self._wallet.sign(budgeted, life.blockhash))
         if len(raw) > MAX_BYTES:
             raise Refuse(f"a transaction of {len(raw)} bytes: the chain takes {MAX_BYTES}")
         return Signed(raw, life.until)
+
+    def unsigned(
+        self, instructions: Sequence[Instruction], units: int, price: int, life: Lifetime
+    ) -> bytes:
+        """Return a transaction as it is simulated."""
+        return bytes(self._wallet.unsigned(_budgeted(instructions, units, price), life.blockhash))
 
     def _call(self, *, staged: bool) -> Instruction:
         staging = self.staging.key if staged else None
@@ -155,7 +162,7 @@ def _budgeted(instructions: Sequence[Instruction], units: int, price: int) -> li
 
 def _fits(wallet: Wallet, instructions: Sequence[Instruction]) -> bool:
     try:
-        tx = wallet.sign(_budgeted(instructions, 1, 1), bytes(32))
+        tx = wallet.unsigned(_budgeted(instructions, 1, 1), bytes(32))
     except ValueError:  # more accounts than a message can count
         return False
     return len(bytes(tx)) <= MAX_BYTES

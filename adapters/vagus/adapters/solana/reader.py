@@ -40,6 +40,7 @@ _AT_ONCE = 32
 _KEPT_PLACES = 100_000
 _KEPT_READ = 4_096
 _KEPT_BLOCKS = 1_024
+_NOTHING: tuple[int, int, list[Listed]] = (0, 0, [])
 
 
 class _Place(NamedTuple):
@@ -62,7 +63,7 @@ class IntentReader:
         self._program = bytes(Pubkey.from_string(config.account.address))
         self._listings = {rpc: Listing(rpc, views.program) for rpc in quorum.endpoints}
         # What was listed beyond the newest cursor: after which slot, up to which, and what.
-        self._ahead: tuple[int, int, list[Listed]] = (0, 0, [])
+        self._ahead: tuple[int, int, list[Listed]] = _NOTHING
         # By id, the account of an intent that was read; by signature, slot and commitment, what a transaction asked.
         self._places: OrderedDict[bytes, bytes] = OrderedDict()
         self._read: OrderedDict[tuple[str, int | None, str], list[_Place]] = OrderedDict()
@@ -90,10 +91,12 @@ class IntentReader:
         if bound < until.height:
             last = listed[-1].slot if listed else bound
             block_hash = (await self._block(last, at.commitment)).hash if listed else b""
-            return found, self._cursor(next_seq, last, block_hash)
-        beyond = [each.intent.seq for each in found if each.height > until.height]
-        found = [each for each in found if each.height <= until.height]
-        return found, self._cursor(min([*beyond, next_seq]), until.height, until.hash)
+            return await self._read_out(found, at), self._cursor(next_seq, last, block_hash)
+        # What is newer than what was asked for counts, and is read once its block is asked for too.
+        beyond = [escrow.intent.seq for place, escrow in found if place.slot > until.height]
+        within = [each for each in found if each[0].slot <= until.height]
+        next_seq = min([*beyond, next_seq])
+        return await self._read_out(within, at), self._cursor(next_seq, until.height, until.hash)
 
     async def requested(self, tx_id: str) -> list[Requested]:
         """Read what a transaction asked of the hub; a failed one asked nothing."""
@@ -101,7 +104,7 @@ class IntentReader:
         at = At("confirmed", 0)
         places = await self._places_of(tx_id, at.commitment)
         escrows = await self._escrows(places, at)
-        return [await self._requested(place, escrow, at) for place, escrow in escrows]
+        return await self._read_out(escrows, at)
 
     async def place(self, intent_id: bytes, at: At) -> tuple[bytes, Escrow] | None:
         """Find an intent by its id: where it was seen before, else by a search; None if there is none."""
@@ -141,14 +144,14 @@ class IntentReader:
 
     async def _list(self, after: int, until: int, at: At) -> tuple[list[Listed], int]:
         """List a window of the transactions that name the hub, and up to which slot it has all."""
-        begin, bound, ahead = self._ahead
-        if at.commitment != "finalized" or not begin <= after < bound:
-            bound, ahead = await self._listed(after, until, at.commitment)
+        final = at.commitment == "finalized"
+        begin, bound, ahead = self._ahead if final else _NOTHING
         ahead = [each for each in ahead if each.slot > after]
-        if at.commitment == "finalized":
-            # What is newer than what was asked for counts now, and is listed again later.
-            kept = min(bound, at.slot)
-            self._ahead = after, kept, [each for each in ahead if each.slot <= kept]
+        # A list that is kept serves windows before its end; the end is held against the newest count.
+        if begin > after or len(ahead) <= _MOST_READ:
+            bound, ahead = await self._listed(after, until, at.commitment)
+        if final:
+            self._ahead = after, bound, ahead
         if len(ahead) <= _MOST_READ:
             return ahead, bound
         # Whole slots alone, of which the first may be larger than a window.
@@ -231,10 +234,10 @@ class IntentReader:
         at: At,
         until: Block,
         config: Config,
-    ) -> tuple[list[Requested], int]:
+    ) -> tuple[list[tuple[_Place, Escrow]], int]:
         """Read what these transactions asked, and hold it against the hub's count up to `end`.
 
-        Returns the intents in the order of `seq`, and the seq behind them.
+        Returns the intents' accounts in the order of `seq`, and the seq behind them.
         """
         places = await self._locate(listed, at.commitment)
         live = {
@@ -248,7 +251,7 @@ class IntentReader:
             behind = max(live) + 1 if end is None else end
             wanted = range(cursor.next_seq, behind)
             await self._search(live, wanted, closed, at, until, config)
-        return [await self._requested(*live[seq], at) for seq in sorted(live)], behind
+        return [live[seq] for seq in sorted(live)], behind
 
     async def _search(
         self,
@@ -272,6 +275,7 @@ class IntentReader:
         missing = [seq for seq in wanted if seq not in live]
         if len(missing) <= closed:
             return
+        self._ahead = _NOTHING  # it may be what lacks them
         heads = self._tracker.heads
         if heads is None or until.time + config.min_ttl + config.grace >= heads.final.time:
             raise BadAnswer(
@@ -306,16 +310,19 @@ class IntentReader:
                     found.append((place, escrow))
         return found
 
-    async def _requested(self, place: _Place, escrow: Escrow, at: At) -> Requested:
-        block = await self._block(place.slot, at.commitment)
-        return Requested(
-            escrow.intent,
-            escrow.payload,
-            escrow.terms,
-            place.slot,
-            block.hash,
-            place.signature,
-        )
+    async def _read_out(self, found: list[tuple[_Place, Escrow]], at: At) -> list[Requested]:
+        """Name the blocks in which these intents were asked."""
+        return [
+            Requested(
+                escrow.intent,
+                escrow.payload,
+                escrow.terms,
+                place.slot,
+                (await self._block(place.slot, at.commitment)).hash,
+                place.signature,
+            )
+            for place, escrow in found
+        ]
 
     async def _block(self, slot: int, commitment: str) -> Block:
         if (known := self._blocks.get(slot)) is not None:

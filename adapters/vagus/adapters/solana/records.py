@@ -31,6 +31,7 @@ __all__ = [
     "SEQ_AT",
     "STAGED_AT",
     "Config",
+    "EpochSet",
     "Escrow",
     "Places",
     "Registered",
@@ -141,16 +142,23 @@ def read_config(data: bytes) -> Config:
 _SIGNERS_LAYOUT = struct.Struct("<BBBB4xQ32s")
 
 
-def read_signers(data: bytes) -> SignerSet:
+class EpochSet(NamedTuple):
+    """An epoch's account: who may sign in it, and the hash of their roster."""
+
+    signers: SignerSet
+    roster_hash: bytes
+
+
+def read_signers(data: bytes) -> EpochSet:
     """Decode an epoch's signer set."""
-    _, _, threshold, size, epoch, _ = _unpack(_SIGNERS_LAYOUT, data, _SIGNERS)
+    _, _, threshold, size, epoch, roster_hash = _unpack(_SIGNERS_LAYOUT, data, _SIGNERS)
     start = _SIGNERS_LAYOUT.size
     if not 0 < size <= MAX_SIGNERS or len(data) != start + size * _ADDRESS:
         raise ValueError(f"{len(data)} bytes for {size} signers")
     addresses = [data[at : at + _ADDRESS] for at in range(start, len(data), _ADDRESS)]
     if addresses != sorted(set(addresses)):
         raise ValueError("signers that do not ascend")
-    return SignerSet(epoch, tuple(addresses), threshold)
+    return EpochSet(SignerSet(epoch, tuple(addresses), threshold), roster_hash)
 
 
 class Escrow(NamedTuple):

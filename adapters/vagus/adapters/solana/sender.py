@@ -154,7 +154,7 @@ class Sender:
         least = self._heads().final.height << _LANE_BITS
         return _lane(least if lane is None else max(_counter(lane), least))
 
-    def build(self, call: Call, estimate: Estimate, lane: bytes) -> Built:
+    async def build(self, call: Call, estimate: Estimate, lane: bytes) -> Built:
         """Take the lane's counter and sign; see `ChainAdapter.build`."""
         if not isinstance(estimate, SolanaEstimate):
             raise TypeError("an estimate that this adapter did not make")
@@ -163,11 +163,11 @@ class Sender:
         state = _State(order, nonce, estimate.found, estimate.price, "")
         if plan.staged or not plan.opens_itself:
             parts = plan.staging_parts(None) if plan.staged else plan.credits()
-            signed = {each.number: self._sign(plan, each, state, life) for each in parts}
+            signed = {each.number: await self._sign(plan, each, state, life) for each in parts}
             tx_id = next(iter(signed.values())).tx_id
             state = _with(state, parts=signed, tx_id=tx_id)
         else:
-            signed_call = plan.sign(plan.calls(), estimate.gas, _tagged(state), life)
+            signed_call = await plan.sign(plan.calls(), estimate.gas, _tagged(state), life)
             state = _with(state, call=signed_call, tx_id=signed_call.tx_id)
         return Built(_lane(nonce + 1), _encoder.encode(state), state.tx_id)
 
@@ -224,11 +224,15 @@ class Sender:
 
     async def _called_back(self, state: _State, call: Signed, fate: Fate) -> Step:
         """Follow the callback behind a delivery that is final: whatever it does, that stands."""
-        if fate in (Fate.INCLUDED, Fate.FINAL):
-            return _step(state, TxStage.FINAL)
-        if fate is Fate.FAILED:
-            return await self._closing(state)
-        return _step(state, TxStage.INCLUDED, call)
+        match fate:
+            case Fate.FINAL:  # not before: the delivery's final record says what became of it
+                return _step(state, TxStage.FINAL)
+            case Fate.FAILED:
+                return await self._closing(state)
+            case Fate.INCLUDED:
+                return _step(state, TxStage.INCLUDED)
+            case _:
+                return _step(state, TxStage.INCLUDED, call)
 
     async def _preparing(self, state: _State) -> Step:
         """Send what the call still lacks; sign the call once nothing lacks."""
@@ -243,7 +247,8 @@ class Sender:
                 return await self._signed_parts(state, plan, lacking, life)
             price = max(state.price, await self._estimator.price())
             units = await self._estimator.simulate(plan, plan.calls(), price, life)
-            call = plan.sign(plan.calls(), units, _tagged(_with(state, price=price)), life)
+            tag = _tagged(_with(state, price=price))
+            call = await plan.sign(plan.calls(), units, tag, life)
         except Refuse as refused:
             log.info("call refused", chain=self._config.id, reason=refused.reason)
             return await self._closing(_with(state, end=state.end or TxStage.LOST))
@@ -270,7 +275,7 @@ class Sender:
         for each in lacking:
             signed = state.parts.get(each.number)
             if signed is None or height > signed.until:
-                signed = self._sign(plan, each, state, life)
+                signed = await self._sign(plan, each, state, life)
             parts[each.number] = signed
         state = _with(state, parts=parts)
         return _step(state, self._under_way(state), *parts.values())
@@ -283,7 +288,7 @@ class Sender:
         part = plan.closing()
         signed = state.parts.get(part.number) if state.closing else None
         if signed is None or await self._lifetimes.height() > signed.until:
-            signed = self._sign(plan, part, state, await self._lifetimes.fresh())
+            signed = await self._sign(plan, part, state, await self._lifetimes.fresh())
         state = _with(state, call=None, closing=True, parts={part.number: signed})
         return _step(state, self._under_way(state), signed)
 
@@ -313,8 +318,8 @@ class Sender:
         registry = self._views.places.registry(order.callback)
         return await self._views.account(registry, NEWEST) is not None
 
-    def _sign(self, plan: Plan, part: Part, state: _State, life: Lifetime) -> Signed:
-        return plan.sign(part.instructions, part.units, _tagged(state), life)
+    async def _sign(self, plan: Plan, part: Part, state: _State, life: Lifetime) -> Signed:
+        return await plan.sign(part.instructions, part.units, _tagged(state), life)
 
     def _under_way(self, state: _State) -> TxStage:
         """A delivery that is final and waits for its callback counts as included."""
@@ -337,7 +342,7 @@ class Sender:
 
     def _signer(self) -> Wallet:
         if self._wallet is None:
-            raise Refuse(f"{self._config.id} has no keystore in the configuration: nothing is sent")
+            raise Refuse(f"{self._config.id} has no key in the configuration: nothing is sent")
         return self._wallet
 
 

@@ -23,6 +23,7 @@ from vagus.adapters.solana.records import (
     INTENT_KIND,
     SEQ_AT,
     Config,
+    EpochSet,
     Escrow,
     Places,
     credit,
@@ -32,7 +33,7 @@ from vagus.adapters.solana.records import (
     read_signers,
 )
 from vagus.adapters.solana.rpc import Rpc
-from vagus.protocol import Halt, SignerSet, hub_id
+from vagus.protocol import Halt, hub_id
 
 __all__ = ["SEQS", "At", "Counted", "HubViews"]
 
@@ -72,7 +73,7 @@ class HubViews:
         # The newest configurations by what they were read for: where endpoints fail, who comes again needs
         # only what is still missing.
         self._kept: dict[tuple[At, bytes], Counted] = {}
-        self._sets: dict[int, SignerSet] = {}
+        self._sets: dict[int, EpochSet] = {}
 
     async def kept(self, at: At, block: Block) -> Counted:
         """Return the config as it was read for this block before, else read it."""
@@ -108,12 +109,12 @@ class HubViews:
             raise Halt(self._chain, f"the program {self.program} is another hub")
         return Counted(config, slot)
 
-    async def signers(self, epoch: int, at: At) -> SignerSet:
+    async def signers(self, epoch: int, at: At) -> EpochSet:
         """Read an epoch's signer set, which never changes."""
         if (known := self._sets.get(epoch)) is not None:
             return known
 
-        async def ask(rpc: Rpc) -> SignerSet:
+        async def ask(rpc: Rpc) -> EpochSet:
             seen = await read_accounts(rpc, [self.places.signers(epoch)], *at)
             found = self._own(seen.accounts[0])
             if found is None:
@@ -121,7 +122,7 @@ class HubViews:
             return self._decoded(rpc, read_signers, found.data)
 
         found = await self._quorum.agree(ask, "the hub's signers", fixed=True)
-        if found.epoch != epoch:
+        if found.signers.epoch != epoch:
             raise BadAnswer(f"{self._quorum.name}: another epoch's signer set")
         while len(self._sets) >= _MAX_KEPT:
             del self._sets[next(iter(self._sets))]

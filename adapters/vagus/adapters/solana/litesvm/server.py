@@ -87,9 +87,9 @@ def _json(answer: Any) -> web.Response:
     return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
 
 
-async def serve(port: int, slot_seconds: float, finality: int) -> None:
+async def serve(port: int, slot_seconds: float, finality: int, seed: bytes) -> None:
     """Serve until SIGTERM or SIGINT; without a slot's time slots end by order alone."""
-    ledger = Ledger(secrets.token_bytes(32), finality)
+    ledger = Ledger(seed, finality)
     ledger.end_slots(finality + 1)
     ledger.pace = slot_seconds
     runner = web.AppRunner(Server(ledger).app(), access_log=None, shutdown_timeout=0.5)
@@ -130,8 +130,10 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0: one that the system chooses")
     parser.add_argument("--slot-ms", type=int, default=400, help="0: slots end by order alone")
     parser.add_argument("--finality", type=int, default=4, help="slots from newest to final")
+    parser.add_argument("--seed", help="makes the genesis hash; without one each start has another")
     options = parser.parse_args()
-    asyncio.run(serve(options.port, options.slot_ms / 1000, options.finality))
+    seed = secrets.token_bytes(32) if options.seed is None else options.seed.encode()
+    asyncio.run(serve(options.port, options.slot_ms / 1000, options.finality, seed))
 
 
 if __name__ == "__main__":
