@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,9 @@ class Carriers:
             self._room.release()
             return
         task = self._group.create_task(
-            self._pipeline.carry(record), name=f"intent 0x{record.id.hex()}"
+            self._pipeline.carry(record),
+            name=f"intent 0x{record.id.hex()}",
+            context=_told_by(record),
         )
         self._carried[task] = record
         self._ids.add(record.id)
@@ -107,3 +110,14 @@ class Carriers:
             log.warning("cut off", intent=intent, chain=chain, stage="routed")
             task.cancel()
         log.info("drained", seconds=round(time.monotonic() - began, 1))
+
+
+def _told_by(record: IntentRecord) -> contextvars.Context:
+    """Return a context in which every event names the intent, and a chain: its origin at least."""
+    context = contextvars.copy_context()
+    context.run(
+        structlog.contextvars.bind_contextvars,
+        intent=f"0x{record.id.hex()}",
+        chain=record.origin.rpartition(":")[0],
+    )
+    return context

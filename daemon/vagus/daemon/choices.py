@@ -6,46 +6,24 @@ What an adapter or the profile would refuse is refused here, before a key is mad
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vagus.daemon.config import ConfigError, adapter_of
+from vagus.daemon.config import ConfigError, adapter_of, check_chain
 from vagus.daemon.profiles import LEAST_ENDPOINTS, shared_hosts
+from vagus.daemon.public_chains import PUBLIC
+from vagus.protocol import unpack_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["ChainChoice", "check_chains", "quoted"]
 
-# Names of large chains that anyone can reach, by CAIP-2: a devnet's keys would be robbed there.
-PUBLIC = {
-    "eip155:1": "Ethereum",
-    "eip155:10": "OP Mainnet",
-    "eip155:56": "BNB Smart Chain",
-    "eip155:97": "BNB Smart Chain's testnet",
-    "eip155:100": "Gnosis",
-    "eip155:130": "Unichain",
-    "eip155:137": "Polygon",
-    "eip155:146": "Sonic",
-    "eip155:324": "ZKsync Era",
-    "eip155:480": "World Chain",
-    "eip155:5000": "Mantle",
-    "eip155:8453": "Base",
-    "eip155:10200": "Chiado",
-    "eip155:17000": "Holesky",
-    "eip155:42161": "Arbitrum One",
-    "eip155:42220": "Celo",
-    "eip155:43113": "Fuji",
-    "eip155:43114": "Avalanche",
-    "eip155:59144": "Linea",
-    "eip155:80002": "Amoy",
-    "eip155:84532": "Base Sepolia",
-    "eip155:421614": "Arbitrum Sepolia",
-    "eip155:534352": "Scroll",
-    "eip155:560048": "Hoodi",
-    "eip155:11155111": "Sepolia",
-    "eip155:11155420": "OP Sepolia",
-}
+_OWN = {"id", "hub", "rpc", "ws"}
+# By namespace, what else a chain may have to be told by.
+_MORE = {"cosmos": {"chain_id", "fee_denom", "gas_price", "max_gas_price"}}
+_SOMEBODY = bytes(12) + b"\x11" * 20
 
 
 def check_chains(chains: Sequence[ChainChoice], profile: str) -> None:
@@ -60,29 +38,36 @@ def check_chains(chains: Sequence[ChainChoice], profile: str) -> None:
 
 @dataclass(frozen=True)
 class ChainChoice:
-    """A chain as `vagus init` asks for it: CAIP-2, the hub's CAIP-10, and the endpoints."""
+    """A chain as `vagus init` asks for it: CAIP-2, the hub's CAIP-10, and the endpoints.
+
+    `more` is what else its table has, such as the `fee_denom` of a Cosmos chain.
+    """
 
     id: str
     hub: str
     rpc: tuple[str, ...]
     ws: str | None = None
+    more: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str) -> ChainChoice:
-        """Read `id=…,hub=…,rpc=…[,rpc=…][,ws=…]`. Raises ConfigError, which shows no endpoint."""
+        """Read `id=…,hub=…,rpc=…[,rpc=…][,ws=…][,KEY=…]`. Raises ConfigError, which shows no endpoint."""
         parts: dict[str, list[str]] = {}
         for part in text.split(","):
             key, _, value = part.partition("=")
             parts.setdefault(key.strip(), []).append(value.strip())
-        unknown = sorted(parts.keys() - {"id", "hub", "rpc", "ws"})
+        kind = parts.get("id", [""])[0].partition(":")[0]
+        unknown = sorted(parts.keys() - _OWN - _MORE.get(kind, set()))
         missing = sorted({"id", "hub", "rpc"} - parts.keys())
         twice = sorted(key for key in parts.keys() - {"rpc"} if len(parts[key]) > 1)
         for word, keys in (("unknown", unknown), ("missing", missing), ("more than once", twice)):
             if keys:
-                wanted = "give id=…,hub=…,rpc=…[,rpc=…][,ws=…]"
+                wanted = "give id=…,hub=…,rpc=…[,rpc=…][,ws=…], and fee_denom=… on Cosmos"
                 shown = ", ".join(key if key.isidentifier() else "a part without =" for key in keys)
                 raise ConfigError([f"--chain: {word}: {shown}; {wanted}"])
-        return cls(parts["id"][0], parts["hub"][0], tuple(parts["rpc"]), parts.get("ws", [None])[0])
+        more = {key: value for key, (value, *_) in parts.items() if key not in _OWN}
+        ws = parts.get("ws", [None])[0]
+        return cls(parts["id"][0], parts["hub"][0], tuple(parts["rpc"]), ws, more)
 
     @classmethod
     def begun(cls, chain: str, rpc: tuple[str, ...], profile: str) -> ChainChoice:
@@ -91,13 +76,20 @@ class ChainChoice:
         Endpoints that are still to come, and the hub, are stood in for.
         """
         missing = range(len(rpc), LEAST_ENDPOINTS[profile])
+        more = {"fee_denom": "ucoin"} if chain.startswith("cosmos:") else {}
         to_come = tuple(f"http://endpoint-{at}.invalid" for at in missing)
-        return cls(chain, f"{chain}:0x{'11' * 20}", rpc + to_come)
+        try:
+            address = unpack_address(chain, _SOMEBODY, "cosmos")
+        except ValueError:  # no chain at all, which `check` finds, or of an adapter from elsewhere
+            address = f"0x{_SOMEBODY[12:].hex()}"
+        return cls(chain, f"{chain}:{address}", rpc + to_come, more=more)
 
     def check(self, profile: str) -> None:
         """Raise ConfigError for what the chain's adapter, or the profile, would refuse."""
         where = f"chain {self.id}"
         adapter = adapter_of(self._table(), where)
+        keys = {"keystore": Path("keystore"), "password_file": Path("password")}
+        check_chain(self._table() | keys, where)  # some chains want more where there is an account
         if profile == "devnet" and self.id in PUBLIC:
             raise ConfigError(
                 [
@@ -121,10 +113,15 @@ class ChainChoice:
                 ]
             )
 
+    def address(self, keystore: Path, password_file: Path) -> str:
+        """Return the address on this chain of the account whose key is in a keystore."""
+        keys = {"keystore": keystore, "password_file": password_file}
+        return adapter_of(self._table() | keys, f"chain {self.id}").address
+
     def _table(self) -> dict[str, Any]:
         table: dict[str, Any] = {"id": self.id, "hub": self.hub}
         table["rpc"] = self.rpc[0] if len(self.rpc) == 1 else list(self.rpc)
-        return table | ({"ws": self.ws} if self.ws else {})
+        return table | ({"ws": self.ws} if self.ws else {}) | self.more
 
     def toml(self, profile: str) -> str:
         """Return the chain's table, as it is written to vagus.toml."""
@@ -139,11 +136,14 @@ class ChainChoice:
             )
         wake = f"ws = {quoted(self.ws)}   # only wakes the reader\n" if self.ws else ""
         finality = _FINALITY_MAINNET if profile == "mainnet" else _FINALITY
+        if not self.id.startswith("eip155:"):  # the others have one finality
+            finality = ""
+        more = "".join(f"{key} = {quoted(value)}\n" for key, value in self.more.items())
         return f"""
 [[chains]]
 id = {quoted(self.id)}
 hub = {quoted(self.hub)}
-{rpc}{wake}{finality}keystore = "keys/account.json"
+{rpc}{wake}{finality}{more}keystore = "keys/account.json"
 password_file = "keys/password"
 """
 

@@ -27,19 +27,20 @@ async def first_heads(adapter: ChainAdapter) -> Heads:
         raise VagusError(f"{what}: check rpc under [[chains]], and that it is up") from None
 
 
-async def send(adapter: ChainAdapter, call: Call) -> str:
-    """Send a call and return its transaction's id once it is included.
+async def send(adapter: ChainAdapter, call: Call, *, final: bool = False) -> str:
+    """Send a call and return its transaction's id once it is included, or `final`.
 
     Nothing is journalled: whoever is killed in between looks the account up on the chain. Raises
     `Rejected` in the hub's words, `Refuse` for a transaction that reverted, `Retry`.
     """
     heads: Heads | None = await first_heads(adapter)
     estimate = await adapter.estimate(call)
-    state = adapter.build(call, estimate, await adapter.open_lane(None)).state
+    built = await adapter.build(call, estimate, await adapter.open_lane(None))
+    state = built.state
     while True:
         step = await adapter.advance(state)
         state = step.state
-        if step.stage in {TxStage.INCLUDED, TxStage.FINAL}:
+        if step.stage is TxStage.FINAL or (step.stage is TxStage.INCLUDED and not final):
             return step.tx_id
         if step.stage.ended:
             raise Refuse(f"transaction {step.tx_id} ended {step.stage}")

@@ -8,39 +8,47 @@ names one of systemd's credentials stays as it is written, until what it names i
 
 from __future__ import annotations
 
-import difflib
-import re
 import stat
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
+    PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
     TomlConfigSettingsSource,
 )
 
+from vagus.adapters.errors import WalletError
 from vagus.adapters.evm.keystore import load_keystore, read_password
 from vagus.adapters.registry import adapter_class
+from vagus.adapters.signers import KeyConfig, Scheme
 from vagus.agents import AgentRegistry, Policy, agent_class
 from vagus.compute.plugins import found
+from vagus.compute.rates import MoneyConfig
 from vagus.compute.registry import backend_class
+from vagus.compute.routing.canary import CanaryConfig
+from vagus.daemon.committee.transport.config import TransportConfig
+from vagus.daemon.config_errors import ConfigError, NoConfigError, fault_lines
+from vagus.daemon.contracts import ContractCalls
 from vagus.daemon.credentials import is_credential, located
 from vagus.daemon.fetch import model_path
-from vagus.daemon.roster import Roster
+from vagus.daemon.roster import Roster, read_roster
+from vagus.daemon.roster_checks import agent_faults
+from vagus.daemon.transport_key import TransportKey
 from vagus.protocol import Refuse, VagusError, agent_id, caip2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from coincurve import PrivateKey
-    from pydantic_settings import PydanticBaseSettingsSource
 
     from vagus.adapters.base import ChainAdapter
+    from vagus.adapters.signers import Signer
     from vagus.compute import Backend
 
 __all__ = [
@@ -50,39 +58,33 @@ __all__ = [
     "NoConfigError",
     "Settings",
     "SignerConfig",
+    "TransportKeyConfig",
     "adapter_of",
     "backend_of",
     "backends_of",
+    "check_chain",
     "load",
+    "read_roster_file",
 ]
 
 T = TypeVar("T")
 
 log = structlog.get_logger("vagus.config")
 
-_BRANCH = re.compile(r"[\[\]]|^constrained-|^(str|int|float|bool)$")
-_PATHS = {"keystore", "password_file", "api_key_file", "model_path", "tokens_file"}
-_KEYS = {"keystore", "password_file"}
-
-
-class ConfigError(VagusError):
-    """The config cannot be used; `lines` say where and what to do, one line a fault."""
-
-    exit_code = 2
-    advice = "mend it; docs/config.md has every key"
-
-    def __init__(self, lines: list[str]) -> None:
-        super().__init__("\n".join(lines))
-        self.lines = lines
-
-
-class NoConfigError(ConfigError):
-    """There is no config at a path that can be read."""
-
-    def __init__(self, fault: str, advice: str) -> None:
-        super().__init__([f"{fault}: {advice}"])
-        self.fault = fault
-        self.advice = advice
+_PATHS = {
+    "ca_file",
+    "cert_file",
+    "key_file",
+    "keystore",
+    "password_file",
+    "api_key_file",
+    "quote_file",
+    "secret_key_file",
+    "model_path",
+    "tokens_file",
+}
+_TOKEN_PATHS = {"module", "pin_file"}
+_KEYS = set(KeyConfig.model_fields)
 
 
 class _Section(BaseModel):
@@ -108,19 +110,49 @@ class LogConfig(_Section):
     format: Literal["auto", "json", "console", "journald"] = "auto"
 
 
-class SignerConfig(_Section):
-    """The committee key: a V3 keystore, and the file with its password."""
+class SignerConfig(KeyConfig):
+    """The committee key: in a keystore, on a PKCS#11 token, or in AWS KMS."""
+
+    @model_validator(mode="after")
+    def _any(self) -> Self:
+        if not self.where:
+            raise ValueError("names no key: give keystore and password_file, pkcs11, or kms")
+        return self
+
+    def open(self) -> PrivateKey:
+        """Return a keystore's key. Raises WalletError, CredentialError."""
+        if self.keystore is None or self.password_file is None:
+            raise WalletError("[signer] names a key outside of the node", "name a keystore")
+        return load_keystore(located(self.keystore), read_password(located(self.password_file)))
+
+    def open_signer(self) -> Signer:
+        """Open the key, wherever it is. Raises WalletError, CredentialError, Retry."""
+        opened = KeyConfig.model_validate(_located(self.model_dump()))
+        found = opened.open_key(Scheme.SECP256K1)
+        assert found is not None  # noqa: S101 - the config has a key
+        return found
+
+
+class TransportKeyConfig(_Section):
+    """The key that signs what this member says to the others: a V3 keystore, and its password's file.
+
+    It is always in a keystore: the key that others encrypt to is derived from it.
+    """
 
     keystore: Path
     password_file: Path
 
-    def open(self) -> PrivateKey:
+    def open(self) -> TransportKey:
         """Return the key. Raises WalletError, CredentialError."""
-        return load_keystore(located(self.keystore), read_password(located(self.password_file)))
+        password = read_password(located(self.password_file))
+        return TransportKey(load_keystore(located(self.keystore), password))
 
 
 class Settings(BaseSettings):
-    """vagus.toml as it is written; `adapters` and `backend_list` read the plugins' tables."""
+    """vagus.toml as it is written; `adapters` and `backend_list` read the plugins' tables.
+
+    `committee` is read from `roster_file`, `policy` from `policy_file`, where these are given.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="VAGUS_", env_nested_delimiter="__", extra="forbid", frozen=True
@@ -128,11 +160,17 @@ class Settings(BaseSettings):
 
     profile: Literal["devnet", "testnet", "mainnet"] = "devnet"
     data: Path = Path("data")
+    roster_file: Path | None = None
+    policy_file: Path | None = None
     http: HttpConfig = HttpConfig()
     log: LogConfig = LogConfig()
     signer: SignerConfig
+    transport_key: TransportKeyConfig | None = None
+    transports: tuple[TransportConfig, ...] = ()
     committee: Roster
     policy: Policy = Policy()
+    money: MoneyConfig = MoneyConfig()
+    canaries: CanaryConfig | None = None
     chains: Annotated[tuple[dict[str, Any], ...], Field(min_length=1)]
     backends: Annotated[tuple[dict[str, Any], ...], Field(min_length=1)] = ({"kind": "local"},)
     agents: dict[str, dict[str, Any]] = {"chat@1": {}}
@@ -157,7 +195,7 @@ class Settings(BaseSettings):
         return adapter_of(table, f"{self.file}: chains.{at}")
 
     def agent_registry(self) -> AgentRegistry:
-        """Return the agents that are served. Raises ConfigError for a wrong table.
+        """Return the agents that are served. Raises ConfigError for a wrong table, or not the roster's.
 
         An installed agent that cannot be imported stops nothing: it is logged, and its intents are
         refused.
@@ -179,13 +217,41 @@ class Settings(BaseSettings):
             try:
                 model.model_validate(table)
             except ValidationError as error:
-                raise ConfigError(_lines(error, model, where)) from error
-        return AgentRegistry(self.agents)
+                raise ConfigError(fault_lines(error, model, where)) from error
+        registry = AgentRegistry(self.agents)
+        if faults := list(agent_faults(self.committee, registry)):
+            raise ConfigError([f"{self.file}: {fault}" for fault in faults])
+        return registry
+
+    def member_key(self, signer: bytes) -> TransportKey | None:
+        """Return the transport key of the member that signs as `signer`; None where it talks to nobody.
+
+        Raises ConfigError where there is none though others are in the roster, and for another
+        one than the roster's; WalletError, CredentialError.
+        """
+        member = next((each for each in self.committee.members if each.address == signer), None)
+        if len(self.committee.members) > 1 and not self.transports:
+            todo = 'name a broker or peers under [[transports]]: kind = "mqtt" or "http"'
+            raise ConfigError([f"{self.file}: transports: members of a committee talk: {todo}"])
+        if self.transport_key is None:
+            if len(self.committee.members) == 1:
+                return None
+            fault = f"a committee of {len(self.committee.members)} talks"
+            todo = "name a keystore under [transport_key]; `vagus keys new` makes one"
+            raise ConfigError([f"{self.file}: transport_key: {fault}: {todo}"])
+        key = self.transport_key.open()
+        if member is not None and member.transport is not None:
+            try:
+                key.require(member)
+            except Refuse as error:
+                raise ConfigError([f"{self.file}: transport_key: {error.reason}"]) from None
+        return key
 
     def paid_from(self, keystore: Path, password_file: Path) -> Settings:
         """Return the same settings with another account to pay for transactions."""
         keys = {"keystore": keystore, "password_file": password_file}
-        return self.model_copy(update={"chains": tuple({**each, **keys} for each in self.chains)})
+        chains = tuple({**each, **keys} for each in self.reading().chains)
+        return self.model_copy(update={"chains": chains})
 
     def reading(self) -> Settings:
         """Return the same settings without accounts: adapters that read, and open no key."""
@@ -197,9 +263,17 @@ class Settings(BaseSettings):
     def backend_list(self) -> list[Backend]:
         """Return each backend, not entered yet; fetches the default model where it is missing.
 
-        Raises ConfigError, CredentialError and FetchError.
+        Raises ConfigError, CredentialError and FetchError; WalletError where one of them signs with
+        the transport key, and that can't be opened.
         """
-        return backends_of(self.backends, f"{self.file}: ")
+        found = backends_of(self.backends, f"{self.file}: ", self.transport_key)
+        names = [each.name for each in found]
+        if self.canaries is not None and self.canaries.trusted not in names:
+            where, known = f"{self.file}: canaries.trusted", ", ".join(names)
+            raise ConfigError(
+                [f"{where}: no backend is named {self.canaries.trusted}; there are: {known}"]
+            )
+        return found
 
 
 def adapter_of(table: dict[str, Any], where: str) -> ChainAdapter:
@@ -207,7 +281,18 @@ def adapter_of(table: dict[str, Any], where: str) -> ChainAdapter:
     return _plugin(where, _adapter, table)
 
 
-def backends_of(tables: Sequence[dict[str, Any]], where: str = "") -> list[Backend]:
+def check_chain(table: dict[str, Any], where: str) -> None:
+    """Raise ConfigError for what the adapter of a `[[chains]]` table would refuse; opens no key."""
+
+    def find(table: dict[str, Any]) -> tuple[Callable[[Any], None], type[BaseModel]]:
+        return lambda _: None, _adapter(table)[1]
+
+    _plugin(where, find, table)
+
+
+def backends_of(
+    tables: Sequence[dict[str, Any]], where: str = "", key: TransportKeyConfig | None = None
+) -> list[Backend]:
     """Return the backends of `[[backends]]` tables; see `Settings.backend_list`."""
     whole = [
         {"model_path": model_path(), **table}
@@ -215,12 +300,23 @@ def backends_of(tables: Sequence[dict[str, Any]], where: str = "") -> list[Backe
         else table
         for table in tables
     ]
-    return [backend_of(table, f"{where}backends.{at}") for at, table in enumerate(whole)]
+    backends = [backend_of(table, f"{where}backends.{at}") for at, table in enumerate(whole)]
+    names = [each.name for each in backends]
+    if twice := sorted({each for each in names if names.count(each) > 1}):
+        fault = f"{where}backends: {', '.join(twice)} is there more than once"
+        raise ConfigError([f"{fault}: give each a name of its own"])
+    if key is not None and (signing := [each for each in backends if each.signs]):
+        opened = key.open().key
+        for backend in signing:
+            backend.sign_with(opened)
+    return backends
 
 
 def backend_of(table: dict[str, Any], where: str) -> Backend:
     """Return the backend of a `[[backends]]` table. Raises ConfigError, CredentialError."""
-    return _plugin(where, _backend, table)
+    backend = _plugin(where, _backend, table)
+    backend.read_by(ContractCalls)
+    return backend
 
 
 def load(path: Path) -> Settings:
@@ -238,7 +334,8 @@ def load(path: Path) -> Settings:
             dotenv_settings: PydanticBaseSettingsSource,
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
+            toml = TomlConfigSettingsSource(settings_cls, toml_file=path)
+            return env_settings, toml, _NamedFiles(settings_cls)
 
     _readable(path)
     try:
@@ -250,17 +347,79 @@ def load(path: Path) -> Settings:
     except SettingsError as error:
         raise ConfigError([f"environment: {error}; a table in a variable is JSON"]) from error
     except ValidationError as error:
-        raise ConfigError(_lines(error, Settings, f"{path}: ")) from error
+        raise ConfigError(fault_lines(error, Settings, f"{path}: ")) from error
     base = path.resolve().parent
+    own, policy, key = settings.roster_file, settings.policy_file, settings.transport_key
     return settings.model_copy(
         update={
             "data": base / settings.data.expanduser(),
+            "roster_file": None if own is None else _path(str(own), base),
+            "policy_file": None if policy is None else _path(str(policy), base),
+            "transport_key": None
+            if key is None
+            else TransportKeyConfig.model_validate(_anchor(key.model_dump(), base)),
+            "transports": tuple(
+                type(each).model_validate(_anchor(each.model_dump(), base))
+                for each in settings.transports
+            ),
             "http": HttpConfig.model_validate(_anchor(settings.http.model_dump(), base)),
             "signer": SignerConfig.model_validate(_anchor(settings.signer.model_dump(), base)),
             "chains": tuple(_anchor(table, base) for table in settings.chains),
             "backends": tuple(_anchor(table, base) for table in settings.backends),
         }
     )
+
+
+class _NamedFiles(PydanticBaseSettingsSource):
+    """The roster and the policy, from the files that the config names: below all other sources."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        """Return nothing: the files fill `committee` and `policy`, and that at once."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Read them. Raises ConfigError."""
+        config = Path(self.settings_cls.file)  # type: ignore[attr-defined]  # of Settings alone
+        found: dict[str, Any] = {}
+        for key, table, read in (
+            ("roster_file", "committee", read_roster_file),
+            ("policy_file", "policy", read_policy_file),
+        ):
+            named = self.current_state.get(key)
+            if isinstance(named, str):
+                if table in self.current_state:
+                    fault = f"{key} and [{table}] both give the {key.partition('_')[0]}"
+                    raise ConfigError([f"{config}: {fault}: leave one out"])
+                found[table] = read(_path(named, config.resolve().parent))
+        return found
+
+
+def read_policy_file(path: Path) -> Policy:
+    """Read a policy's TOML file. Raises ConfigError."""
+    try:
+        return Policy.model_validate(tomllib.loads(path.read_text()))
+    except OSError as error:
+        fault = f"{path} cannot be read ({error.strerror})"
+        raise ConfigError([f"{fault}: name this operator's policy, a TOML file"]) from None
+    except ValidationError as error:
+        raise ConfigError(fault_lines(error, Policy, f"{path}: ")) from error
+    except ValueError as error:
+        raise ConfigError([f"{path}: {error}"]) from None
+
+
+def read_roster_file(path: Path) -> Roster:
+    """Read a roster's JSON file. Raises ConfigError."""
+    try:
+        return read_roster(path.read_bytes())
+    except OSError as error:
+        fault = f"{path} cannot be read ({error.strerror})"
+        raise ConfigError(
+            [f"{fault}: name the committee's roster, as its members have it"]
+        ) from None
+    except ValidationError as error:
+        raise ConfigError(fault_lines(error, Roster, f"{path}: ")) from error
+    except ValueError as error:
+        raise ConfigError([f"{path}: {error}"]) from None
 
 
 def _readable(path: Path) -> None:
@@ -282,10 +441,26 @@ def _readable(path: Path) -> None:
 
 
 def _anchor(table: dict[str, Any], base: Path) -> dict[str, Any]:
-    return {
-        key: _path(str(value), base) if key in _PATHS and value is not None else value
-        for key, value in table.items()
-    }
+    return _with_paths(table, lambda path: _path(str(path), base))
+
+
+def _located(table: dict[str, Any]) -> dict[str, Any]:
+    return _with_paths(table, located)
+
+
+def _with_paths(table: dict[str, Any], change: Callable[[Any], Path]) -> dict[str, Any]:
+    """Return a table with each of its paths changed, also those of a PKCS#11 key in it."""
+
+    def changed(part: dict[str, Any], paths: set[str]) -> dict[str, Any]:
+        return {
+            key: change(value) if key in paths and value is not None else value
+            for key, value in part.items()
+        }
+
+    outer = changed(table, _PATHS)
+    if isinstance(token := outer.get("pkcs11"), dict):
+        outer["pkcs11"] = changed(token, _TOKEN_PATHS)
+    return outer
 
 
 def _path(text: str, base: Path) -> Path:
@@ -313,44 +488,7 @@ def _plugin(
         make, model = find(table)
     except (VagusError, ValueError) as error:
         raise ConfigError([f"{where}: {error}"]) from error
-    opened = {key: located(value) if key in _PATHS else value for key, value in table.items()}
     try:
-        return make(model.model_validate(opened))
+        return make(model.model_validate(_located(table)))
     except ValidationError as error:
-        raise ConfigError(_lines(error, model, where)) from error
-
-
-def _lines(error: ValidationError, model: type[BaseModel], outer: str) -> list[str]:
-    """Return one line a fault: where it is, what is wrong, and what was probably meant.
-
-    `outer` is the place of the model itself: a file and ": ", or a table in it as well.
-    """
-    lines: dict[str, str] = {}
-    for fault in error.errors(include_url=False, include_input=False):
-        # pydantic puts the tried branch of a union into the place, as in finality.literal[…].
-        place = [part for part in fault["loc"] if not _BRANCH.search(str(part))]
-        where = ".".join(str(part) for part in place)
-        said = fault["msg"].removeprefix("Value error, ")
-        if fault["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(place[-1]), _keys(model, place[:-1]), 1, 0.5)
-            hint = f'did you mean "{near[0]}"?' if near else "see docs/config.md"
-            said = f"unknown key; {hint}"
-        lines[where] = f"{lines[where]}, or: {said}" if where in lines else said
-    dot = "" if outer.endswith(": ") else "."
-    return [f"{outer}{dot * bool(at)}{at}: {said}" for at, said in lines.items()]
-
-
-def _keys(model: Any, outer: list[int | str]) -> list[str]:
-    """Return the keys of the model found at a place in another; none where there is no model."""
-    for part in outer:
-        if isinstance(part, int):
-            continue  # an element of a list of models: the list's annotation names the model
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            return []
-        field = model.model_fields.get(part)
-        if field is None:
-            return []
-        found = [field.annotation, *get_args(field.annotation)]
-        models = [each for each in found if isinstance(each, type) and issubclass(each, BaseModel)]
-        model = models[0] if models else None
-    return list(model.model_fields) if model is not None else []
+        raise ConfigError(fault_lines(error, model, where)) from error

@@ -22,13 +22,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vagus.daemon.choices import ChainChoice
-    from vagus.daemon.folder import NodeFolder
+    from vagus.daemon.folder import NodeFolder, Shared
 
 __all__ = ["renew_config"]
 
 
 def renew_config(
-    node: NodeFolder, chains: Sequence[ChainChoice], say: Callable[[str], None]
+    node: NodeFolder,
+    chains: Sequence[ChainChoice],
+    say: Callable[[str], None],
+    shared: Shared | None = None,
 ) -> Settings:
     """Make the folder's vagus.toml lead to these chains; return what is then in it.
 
@@ -37,7 +40,7 @@ def renew_config(
     path = node.path / "vagus.toml"
     if path.exists():
         try:
-            settings = _renewed(path, node, chains)
+            settings = _renewed(path, node, chains, shared)
         except _Unfit as fault:
             aside = _aside(path)
             path.rename(aside)
@@ -45,7 +48,7 @@ def renew_config(
         else:
             say(f"{path} was there: it leads to the new chains, all else in it is as it was")
             return settings
-    return load(write_config(node, "devnet", chains, free_port()))
+    return load(write_config(node, "devnet", chains, free_port(), shared=shared))
 
 
 def free_port() -> int:
@@ -60,11 +63,13 @@ class _Unfit(Exception):  # noqa: N818 - it is answered by another file, and is 
     pass
 
 
-def _renewed(path: Path, node: NodeFolder, chains: Sequence[ChainChoice]) -> Settings:
+def _renewed(
+    path: Path, node: NodeFolder, chains: Sequence[ChainChoice], shared: Shared | None
+) -> Settings:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         text = path.read_text(encoding="utf-8")
-        text = _replaced(text, _changes(tomllib.loads(text), chains))
+        text = _replaced(text, _changes(tomllib.loads(text), chains, shared))
         draft.touch(0o600, exist_ok=False)
         draft.write_text(text, encoding="utf-8")
         settings = load(draft)
@@ -80,15 +85,24 @@ def _renewed(path: Path, node: NodeFolder, chains: Sequence[ChainChoice]) -> Set
         draft.unlink(missing_ok=True)
 
 
-def _changes(found: dict[str, Any], chains: Sequence[ChainChoice]) -> dict[str, str]:
+def _changes(
+    found: dict[str, Any], chains: Sequence[ChainChoice], shared: Shared | None
+) -> dict[str, str]:
     """Return the lines that lead to chains that are gone, and what each becomes."""
     changes: dict[str, str] = {}
     try:
         tables = {table["id"]: table for table in found["chains"]}
+        if tables.keys() != (wanted := {chain.id for chain in chains}):
+            raise _Unfit(f"its chains are others than {', '.join(sorted(wanted))}")
         for chain in chains:
             new = {"hub": chain.hub, "rpc": chain.rpc[0], "ws": chain.ws}
             old = tables.get(chain.id, {})
             changes |= {f'{k} = "{old[k]}"': f'{k} = "{new[k]}"' for k in new if k in old}
+        brokers = [each["url"] for each in found.get("transports", [])]
+        if len(brokers) != (shared is not None):
+            raise _Unfit("its committee is another")
+        if shared is not None:
+            changes |= {f'url = "{brokers[0]}"': f'url = "{shared.broker}"'}
         port = found.get("http", {}).get("port")
     except (KeyError, TypeError, AttributeError):
         raise _Unfit("it has not the tables of a devnet's config") from None

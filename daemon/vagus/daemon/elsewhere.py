@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vagus.daemon.journal.records import IntentRecord, TxRecord
     from vagus.protocol import Attestation
 
-__all__ = ["Deed", "delivered_elsewhere", "note"]
+__all__ = ["Deed", "delivered_elsewhere", "note", "note_nonce"]
 
 log = structlog.get_logger("vagus.elsewhere")
 
@@ -72,3 +72,9 @@ def note(record: IntentRecord, deed: Deed | None) -> None:
         reason=_WORDS[deed],
         todo=_TODO,
     )
+
+
+def note_nonce(record: IntentRecord) -> None:
+    """Say so where an intent's transaction lost its nonce to another one of this node's account."""
+    if record.tx is not None and record.tx.stage == TxStage.LOST:
+        note(record, Deed.NONCE)

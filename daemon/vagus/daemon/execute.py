@@ -7,22 +7,30 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
 import structlog
 
-from vagus.agents import Budget, Context, Route, admit, evidence, execute, routes_for
+from vagus.agents import Budget, Context, Route, admit, evidence, execute, routes_for, screen
+from vagus.agents.modes import Result, Verifier, check_result, mode_of
+from vagus.agents.policy import CONFIDENTIAL
+from vagus.compute.routing import Router
+from vagus.daemon.explain import Explainer
+from vagus.daemon.routes import Routes
+from vagus.daemon.sealed import Opener
 from vagus.protocol import (
-    EMPTY_HASH,
-    MAX_PAYLOAD,
     ZERO32,
+    Outcome,
     Refuse,
     Retry,
     Status,
     Terms,
     canonical,
+    hash_terms,
     keccak256,
     models_digest,
 )
 from vagus.protocol.fees import BASIS_POINTS
+from vagus.protocol.sealing import is_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,25 +41,24 @@ if TYPE_CHECKING:
     from vagus.daemon.roster import Roster
     from vagus.protocol import FeeFormula
 
-__all__ = ["Executor", "Outcome", "refused"]
+__all__ = ["Executor", "Run", "label", "refused"]
 
 log = structlog.get_logger("vagus.agents")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What the committee decides on: design's outcome, with the documents behind its hashes."""
+class Run:
+    """What a run came to, or why there was none.
 
-    status: Status
-    reason: str
-    output: bytes
-    output_hash: bytes
-    agent_digest: bytes
-    model_digest: bytes
-    evidence: bytes
-    evidence_hash: bytes
-    cost: int
-    fee: FeeFormula | None
+    `cost` is in the committee's unit of account, `fee` the agent's formula, `served` the backends and
+    models that answered this node, none in a run of another member: that is as its evidence has it.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    cost: int = 0
+    fee: FeeFormula | None = None
+    served: frozenset[tuple[str, bytes]] = frozenset()
 
 
 class Executor:
@@ -64,35 +71,88 @@ class Executor:
         policy: Policy,
         roster: Roster,
         signer: bytes,
+        router: Router | None = None,
+        opener: Opener | None = None,
     ) -> None:
         self._agents = agents
-        self._backends = backends
         self._policy = policy
         self._roster = roster
-        self._signer = signer
-        self._routes: dict[str, tuple[Route, ...]] = {}
+        self.signer = signer
+        self.router = Router() if router is None else router
+        self.routes = Routes(backends)
+        self._opener = Opener(None) if opener is None else opener
+        self._modes: dict[bytes, Verifier] = {}
+
+    def explainer(self) -> Explainer:
+        """Return what explains the choices."""
+        return Explainer(self._agents, self._policy, self.routes, self.router)
+
+    def agent(self, record: IntentRecord) -> Agent:
+        """Return the agent that an intent asks for; Refuse where it is not served."""
+        return self._agents.by_id(record.intent.agent_id)
+
+    def mode(self, record: IntentRecord) -> Verifier:
+        """Return how answers of an intent's agent are checked; Refuse as `agent` does."""
+        agent = self.agent(record)
+        if agent.manifest.id not in self._modes:
+            self._modes[agent.manifest.id] = mode_of(agent.manifest)
+        return self._modes[agent.manifest.id].for_payload(agent, self.payload(record))
+
+    def screen(self, record: IntentRecord, output: bytes) -> None:
+        """Refuse an answer that this operator's policy is against; numbers say nothing to read."""
+        agent = self.agent(record)
+        if agent.Output is not bytes or not agent.numeric(agent.decode(self.payload(record))):
+            screen(self._policy, agent.manifest, output)
+
+    def payload(self, record: IntentRecord) -> bytes:
+        """Return an intent's payload as its agent reads it, opened where it is sealed.
+
+        Raises Retry where it is sealed to others, Refuse where it can't be opened.
+        """
+        return self._opener.payload(record)
+
+    def spend(self, record: IntentRecord, dest_chain: str) -> int:
+        """Return what may be spent on an intent's compute, in the committee's unit of account."""
+        return self._spend(self.agent(record), record, dest_chain)
 
     async def route(self, record: IntentRecord, dest_chain: str) -> Route:
-        """Return where an intent is run, or refuse it in words before anything is spent.
+        """Return the model that an intent is run on and where, or refuse it before anything is spent.
 
-        Raises Retry where a backend that might serve it does not answer.
+        That is the model of the route that the journal has, or of the first one that can be used now.
+        Raises Retry where a backend that might serve it does not say what it serves, or what it costs.
         """
         intent = record.intent
-        agent = self._agents.by_id(intent.agent_id)
-        if len(record.payload) > MAX_PAYLOAD or keccak256(record.payload) != intent.payload_hash:
-            raise Refuse("the payload is not the intent's")
-        terms = Terms.check(intent.terms_hash, record.terms)
-        admit(self._policy, agent.manifest, intent, terms)
-        agent.decode(record.payload)
+        agent = self.agent(record)
+        own = (keccak256(record.payload), hash_terms(record.terms))
+        if own != (intent.payload_hash, intent.terms_hash):
+            # Neither an adapter nor the journal hands on such a one: no fault of the requester's.
+            raise RuntimeError("the payload and the terms are not the intent's")
+        terms, payload = Terms.parse(record.terms), self.payload(record)
+        if is_sealed(record.payload):
+            terms = msgspec.structs.replace(terms, privacy=CONFIDENTIAL)
+        admit(self._policy, agent.manifest, intent, terms, payload)
+        agent.decode(payload)
         self._spend(agent, record, dest_chain)
-        routes = routes_for(self._policy, agent.manifest, intent, terms, await self._all_routes())
-        return next((route for route in routes if label(route) == record.backend), routes[0])
+        known = await self.routes.all()
+        try:
+            routes = routes_for(self._policy, agent.manifest, intent, terms, known, payload)
+        except Refuse as error:
+            if (unheard := self.routes.unheard()) is not None:
+                raise Retry(f"{error.reason}, and {unheard.reason}", unheard.after) from None
+            raise
+        if self.mode(record).attested:
+            # A member without such a backend has nothing to lead with, and checks what others lead.
+            routes = tuple(each for each in routes if each.backend.attests) or routes
+        before = (route for route in routes if label(route) == record.backend)
+        return self._best(routes, next(before, None) or self._first_usable(routes))
 
-    async def run(self, record: IntentRecord, dest_chain: str, seconds: float) -> Outcome:
+    async def run(self, record: IntentRecord, dest_chain: str, seconds: float) -> Run:
         """Run a routed intent within `seconds`. Raises Refuse and Retry as agents do."""
         route = record.route or await self.route(record, dest_chain)
-        agent = self._agents.by_id(record.intent.agent_id)
-        spend = self._spend(agent, record, dest_chain)
+        agent, mode = self.agent(record), self.mode(record)
+        spend = self._spend(agent, record, dest_chain) - record.lost
+        payload = self.payload(record)
+        secrets = self._opener.secrets(record, agent.sealed(agent.decode(payload)))
         started = time.time_ns() // 1_000_000
         ctx = Context(
             intent_id=record.id,
@@ -100,30 +160,57 @@ class Executor:
             route=route,
             deadline=asyncio.get_running_loop().time() + seconds - agent.manifest.margin,
             budget=Budget(spend=spend),
+            router=self.router,
+            record=mode.records,
+            circuit=mode.prover,
+            secrets=secrets,
             log=log.bind(chain=record.origin.rpartition(":")[0]),
         )
-        output = await execute(agent, ctx, record.payload)
+        try:
+            output = await execute(agent, ctx, payload)
+        except BaseException:
+            # It is run again, and what is spent counts for all runs of an intent together.
+            record.lost += ctx.lost + ctx.spent
+            raise
+        record.lost += ctx.lost
+        self.screen(record, output)
         proof = evidence.build(
             record.intent,
             agent.manifest,
             ctx.calls,
             output,
-            executor=self._signer,
+            executor=self.signer,
             started=started,
             finished=time.time_ns() // 1_000_000,
+            # Evidence is public, and a source has the URL that was sealed.
+            sources=() if is_sealed(record.payload) else ctx.sources,
+            proofs=ctx.proofs,
         )
-        return Outcome(
-            status=Status.FULFILLED,
-            reason="",
-            output=output,
-            output_hash=keccak256(output),
-            agent_digest=agent.manifest.digest,
-            model_digest=models_digest([call.route.model.digest for call in ctx.calls]),
-            evidence=proof.data,
-            evidence_hash=proof.hash,
-            cost=ctx.spent,
-            fee=agent.manifest.fee,
+        outcome = Outcome(
+            Status.FULFILLED,
+            output,
+            agent.manifest.digest,
+            models_digest([call.route.model.digest for call in ctx.calls]),
+            proof.data,
         )
+        # What the others would refuse is refused here, in the same words.
+        terms = Terms.check(record.intent.terms_hash, record.terms)
+        result = Result(output, outcome.agent_digest, outcome.model_digest, proof.data)
+        check_result(agent.manifest, record.intent, terms, result, executor=self.signer)
+        served = frozenset((call.route.backend.name, call.route.model.digest) for call in ctx.calls)
+        return Run(outcome, cost=ctx.spent, fee=agent.manifest.fee, served=served)
+
+    def _first_usable(self, routes: Sequence[Route]) -> Route:
+        usable = (
+            each for each in routes if self.router.usable(each.backend.name, each.model.digest)
+        )
+        return next(usable, routes[0])
+
+    def _best(self, routes: Sequence[Route], of: Route) -> Route:
+        """Return one model's routes as one, the best backend of now in front."""
+        backends = tuple(each.backend for each in routes if each.model == of.model)
+        best = self.router.best(of.model, backends)
+        return Route(best, of.model, tuple(each for each in backends if each is not best))
 
     def _spend(self, agent: Agent, record: IntentRecord, dest_chain: str) -> int:
         """Return what may be spent on compute, in the committee's unit of account.
@@ -139,39 +226,13 @@ class Executor:
         rest = self._roster.from_coin(origin, record.intent.max_fee - fixed)
         return rest * BASIS_POINTS // markup
 
-    async def _all_routes(self) -> list[Route]:
-        """Ask each backend for its models, once; one that does not answer is left out for now."""
-        failed: Retry | None = None
-        for backend in self._backends:
-            if backend.name not in self._routes:
-                try:
-                    models = await backend.models()
-                except Retry as error:
-                    failed = error
-                else:
-                    self._routes[backend.name] = tuple(Route(backend, each) for each in models)
-        if failed and not self._routes:
-            raise failed
-        return [route for routes in self._routes.values() for route in routes]
 
-
-def refused(record: IntentRecord, status: Status, reason: str) -> Outcome:
+def refused(intent_id: bytes, status: Status, reason: str) -> Run:
     """Return the outcome of an intent without an answer: nothing but its reason, and why."""
     document = canonical(
-        {"version": 1, "intent": "0x" + record.id.hex(), "status": int(status), "reason": reason}
+        {"version": 1, "intent": "0x" + intent_id.hex(), "status": int(status), "reason": reason}
     )
-    return Outcome(
-        status=status,
-        reason=reason,
-        output=b"",
-        output_hash=EMPTY_HASH,
-        agent_digest=ZERO32,
-        model_digest=ZERO32,
-        evidence=document,
-        evidence_hash=keccak256(document),
-        cost=0,
-        fee=None,
-    )
+    return Run(Outcome(status, b"", ZERO32, ZERO32, document), reason)
 
 
 def label(route: Route) -> str:

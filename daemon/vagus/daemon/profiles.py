@@ -1,6 +1,6 @@
 """What a profile refuses to run with: rules as data, each with words that say what to change.
 
-`devnet` takes everything: its coins are worth nothing. `testnet` refuses what would be lost to the
+`devnet` takes everything but a public chain and an open data folder: its coins are worth nothing. `testnet` refuses what would be lost to the
 first stranger: one endpoint that may lie, keys that everyone knows. `mainnet` refuses in addition
 what one thief, one host or one upgrade could rob.
 
@@ -25,6 +25,7 @@ from coincurve import PrivateKey
 from vagus.adapters.evm.devnet import DEV_KEYS
 from vagus.adapters.evm.keystore import SCRYPT_N
 from vagus.daemon.credentials import CredentialError, located
+from vagus.daemon.public_chains import PUBLIC
 from vagus.protocol import VagusError, address_of
 
 if TYPE_CHECKING:
@@ -48,13 +49,14 @@ __all__ = [
 ]
 
 PROFILES = {
-    "devnet": "coins worth nothing: takes well-known keys, one endpoint, any hub",
+    "devnet": "coins worth nothing: takes well-known keys, one endpoint, any hub, no public chain",
     "testnet": "test coins: two endpoints a chain must agree, and keys are your own",
     "mainnet": "coins of value: three endpoints on different hosts of which two agree, full key "
     "encryption, a hub with a threshold of two or more that nobody can change",
 }
 LEAST_ENDPOINTS = {"devnet": 1, "testnet": 2, "mainnet": 3}
 
+_DEVNET = frozenset({"devnet"})
 _GUARDED = frozenset({"testnet", "mainnet"})
 _MAINNET = frozenset({"mainnet"})
 
@@ -78,7 +80,11 @@ class Made:
 
         Without those that systemd alone hands over, where it has not.
         """
-        named = [("signer", self.settings.signer.keystore)]
+        named: list[tuple[str, Path]] = []
+        if self.settings.signer.keystore is not None:
+            named += [("signer", self.settings.signer.keystore)]
+        if self.settings.transport_key is not None:
+            named += [("transport_key", self.settings.transport_key.keystore)]
         named += [
             (f"chains.{at}", table["keystore"])
             for at, table in enumerate(self.settings.chains)
@@ -89,6 +95,19 @@ class Made:
             with contextlib.suppress(CredentialError):
                 found.setdefault(located(path), where)
         return [(where, path) for path, where in found.items()]
+
+    def pin_files(self) -> list[Path]:
+        """Return the files with the PINs of tokens; without those that systemd alone hands over."""
+        signer = self.settings.signer.pkcs11
+        named = [signer.pin_file] if signer is not None else []
+        named += [
+            table["pkcs11"]["pin_file"] for table in self.settings.chains if table.get("pkcs11")
+        ]
+        found: list[Path] = []
+        for path in named:
+            with contextlib.suppress(CredentialError):
+                found.append(located(path))
+        return found
 
 
 @dataclass(frozen=True)
@@ -141,6 +160,16 @@ async def look(profile: str, adapter: ChainAdapter) -> None:
 
 
 # What the config alone decides
+
+
+def _public_chains(made: Made) -> Iterator[str]:
+    for adapter in made.adapters:
+        if adapter.chain in PUBLIC:
+            yield (
+                f"{adapter.chain} is {PUBLIC[adapter.chain]}, a public chain, and a devnet takes keys that "
+                f'everyone knows and the word of one endpoint: set profile = "testnet" in '
+                f'{made.settings.file}, or "mainnet" where its coins have value'
+            )
 
 
 def _endpoints(made: Made) -> Iterator[str]:
@@ -196,9 +225,16 @@ def _encryption(made: Made) -> Iterator[str]:
 
 
 def _folders(made: Made) -> Iterator[str]:
-    for folder in sorted({path.parent for _, path in made.keystores()}):
+    secrets = [path for _, path in made.keystores()] + made.pin_files()
+    for folder in sorted({path.parent for path in secrets}):
         if (fault := open_folder(folder)) is not None:
             yield fault
+
+
+def _data(made: Made) -> Iterator[str]:
+    folder = made.settings.data
+    if folder.is_dir() and (fault := open_folder(folder)) is not None:
+        yield fault
 
 
 def _http(made: Made) -> Iterator[str]:
@@ -228,12 +264,14 @@ def _unchangeable(hub: Hub) -> Iterator[str]:
 
 
 CONFIG_RULES = (
+    ConfigRule("public-chains", _DEVNET, _public_chains),
     ConfigRule("endpoints", _GUARDED, _endpoints),
     ConfigRule("hosts", _MAINNET, _hosts),
     ConfigRule("finality", _MAINNET, _finality),
     ConfigRule("known-keys", _GUARDED, _known_keys),
     ConfigRule("encryption", _MAINNET, _encryption),
     ConfigRule("folders", _GUARDED, _folders),
+    ConfigRule("data", frozenset(PROFILES), _data),
     ConfigRule("http", _MAINNET, _http),
 )
 HUB_RULES = (
@@ -251,7 +289,7 @@ def shared_hosts(table: dict[str, Any]) -> list[str]:
 
 
 def open_folder(folder: Path) -> str | None:
-    """Say what is wrong with a folder of secrets and what mends it; None where nothing is.
+    """Say what is wrong with a folder of secrets, or of a journal, and what mends it; None: nothing.
 
     It is for its owner alone. One that belongs to root, as systemd's credentials do, may be listed
     by others, and never written to.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from vagus.daemon.failpoints import failpoint
@@ -24,7 +25,7 @@ class Sender:
         self._network = network
         # Each lane as the journal has it once all writes are through, and where the next nonce is.
         self._lanes: dict[str, tuple[bytes | None, bytes]] = {}
-        self._opening = asyncio.Lock()
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.costs: dict[str, int] = {}
         """By chain (CAIP-2), what its newest transaction may cost, in the chain's smallest unit."""
 
@@ -42,23 +43,30 @@ class Sender:
 
         Nothing is broadcast yet: `follow` does that.
         """
-        if adapter.lane not in self._lanes:
-            async with self._opening:
-                if adapter.lane not in self._lanes:
-                    journalled = await self._journal.lane(adapter.lane)
-                    self._lanes[adapter.lane] = journalled, await adapter.open_lane(journalled)
-        self._network.by_hub(adapter.hub)  # a chain that halted meanwhile
-        # No await from here to the journal's queue: no other build may come between.
-        lane, (after, state) = adapter.lane, self._lanes[adapter.lane]
-        built = adapter.build(call, estimate, state)
-        self.costs[adapter.chain] = estimate.cost
-        self._lanes[lane] = built.lane, built.lane
+        lane = adapter.lane
+        # A key may be elsewhere: from its nonce to the journal's queue, one call of a lane is under way.
+        async with self._turns[lane]:
+            after, state = await self._opened(adapter)
+            self._network.by_hub(adapter.hub)  # a chain that halted meanwhile
+            built = await adapter.build(call, estimate, state)
+            # Queued by the call itself: the next build may follow before it is on disk.
+            written = self._journal.submit(record, to, kind, lane, after, built, **changes)
+            self.costs[adapter.chain] = estimate.cost
+            self._lanes[lane] = built.lane, built.lane
         try:
-            return await self._journal.submit(record, to, kind, lane, after, built, **changes)
+            return await written
         except BaseException:
             # Not journalled, or not known to be: the lane is read again before its next nonce.
             self._lanes.pop(lane, None)
             raise
+
+    async def _opened(self, adapter: ChainAdapter) -> tuple[bytes | None, bytes]:
+        """Return a lane as the journal has it, and where its next nonce is."""
+        if (found := self._lanes.get(adapter.lane)) is not None:
+            return found
+        journalled = await self._journal.lane(adapter.lane)
+        found = self._lanes[adapter.lane] = journalled, await adapter.open_lane(journalled)
+        return found
 
     async def follow(self, adapter: ChainAdapter, tx: TxRecord) -> None:
         """Broadcast a journalled transaction and follow it until it ends; `tx` has how.

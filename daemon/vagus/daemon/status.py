@@ -5,11 +5,13 @@ Nothing here asks a chain or a backend: it shows what was last read.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vagus.daemon.journal.records import Stage
+from vagus.daemon.survey import runway
 from vagus.protocol import VagusError
 
 if TYPE_CHECKING:
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vagus.adapters.base import Block, ChainAdapter, Endpoint
+    from vagus.compute import Price
+    from vagus.daemon.committee import Committee
+    from vagus.daemon.execute import Executor
     from vagus.daemon.journal.base import Journal
     from vagus.daemon.metrics.measured import Measured
     from vagus.daemon.network import Network
@@ -27,6 +32,8 @@ __all__ = ["ChainView", "Status"]
 # Seconds that a hub may be behind the newest final block before that is a fault: the block has
 # to be read first, which takes some moments each time.
 BEHIND = 30.0
+# Seconds that a chain may make no block before that is a fault.
+STILL = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,8 @@ class ChainView:
 class Status:
     """Reads a node's parts; it owns none of them.
 
-    `costs` is what a transaction costs at most by chain, `agents` names agents by their ids.
+    `costs` is what a transaction costs at most by chain, `agents` names agents by their ids,
+    `executor` is None until the node can run agents.
     """
 
     def __init__(
@@ -57,6 +65,7 @@ class Status:
         *,
         costs: Mapping[str, int],
         agents: Mapping[bytes, str],
+        committee: Committee,
     ) -> None:
         self.journal = journal
         self.network = network
@@ -65,11 +74,17 @@ class Status:
         self.agents = agents
         self.hubs = {adapter.hub_id: adapter.hub for adapter in network.adapters}
         self.listeners = 0
+        self.committee = committee
+        self.executor: Executor | None = None
         self._costs = costs
 
     def faults(self) -> dict[str, str]:
         """Return why the node is not ready, by what is at fault; empty where it is."""
-        faults = dict(self.network.faults)
+        faults = self.network.faults | self.committee.faults()
+        for adapter in self.network.adapters:
+            state = self.network.known_state(adapter)
+            if state is not None and (lacking := self.committee.lacking(state.current)):
+                faults.setdefault("committee", f"{adapter.hub}: {lacking}")
         for view in self.chain_views():
             if view.fault is not None:
                 faults.setdefault(view.adapter.hub, view.fault)
@@ -84,7 +99,6 @@ class Status:
 
     def _view(self, adapter: ChainAdapter) -> ChainView:
         balance = self.survey.balances.get(adapter.chain)
-        cost = self._costs.get(adapter.chain)
         halted = self.network.halts.get(adapter.chain)
         return ChainView(
             adapter=adapter,
@@ -93,7 +107,7 @@ class Status:
             fault=self._fault(adapter),
             endpoints=self.survey.endpoints.get(adapter.chain, ()),
             balance=balance,
-            runway=balance.amount // cost if balance and cost else None,
+            runway=runway(balance, self._costs.get(adapter.chain)),
         )
 
     def _fault(self, adapter: ChainAdapter) -> str | None:
@@ -109,7 +123,20 @@ class Status:
         at_head = network.at_head.get(hub, float("-inf"))
         if read < final and time.monotonic() - at_head > BEHIND:
             return f"catching up: read to block {read} of {final}"
-        return None
+        return self._stands_still(hub)
+
+    def _stands_still(self, hub: str) -> str | None:
+        """Return that a chain makes no blocks, by two clocks: one that is set wrong is no fault."""
+        if hub not in self.network.newest:
+            return None
+        block, seen_at = self.network.newest[hub]
+        old, quiet = time.time() - block.time, time.monotonic() - seen_at
+        if min(old, quiet) <= STILL:
+            return None
+        return (
+            f"its chain stands still: block {block.height} is {old:.0f} s old, and none came for "
+            f"{quiet:.0f} s; see a block explorer: if the chain goes on, its endpoints are stale"
+        )
 
     # As JSON shows it
 
@@ -169,6 +196,8 @@ class Status:
                 "epoch": state.current.epoch,
                 "threshold": state.current.threshold,
                 "signers": len(state.current.signers),
+                "present": len(self.committee.present() & {*state.current.signers}),
+                "lacking": self.committee.lacking(state.current),
                 "paused": state.paused,
             },
         }
@@ -192,20 +221,28 @@ def _block(block: Block) -> dict[str, Any]:
     return {"height": block.height, "time": block.time}
 
 
+def _price(price: Price) -> dict[str, str]:
+    return {"input": f"{price.input:f}", "output": f"{price.output:f}", "source": price.source}
+
+
 def _models(backend: Measured) -> list[dict[str, Any]]:
     shown = []
     for model in backend.served:
         try:
-            price = backend.price(model)
+            context = backend.context(model)
         except VagusError:
             continue  # it is not served any more
+        price: Price | None = None
+        with contextlib.suppress(VagusError):  # not known now
+            price = backend.price(model)
         shown.append(
             {
                 "model": model.name,
                 "revision": model.revision,
                 "quantization": model.quantization,
                 "digest": "0x" + model.digest.hex(),
-                "price": {"input": f"{price.input:f}", "output": f"{price.output:f}"},
+                "context": context,
+                "price": None if price is None else _price(price),
             }
         )
     return shown

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vagus.daemon.metrics.measured import Measured
     from vagus.daemon.network import Network
 
-__all__ = ["Balance", "Survey"]
+__all__ = ["Balance", "Survey", "runway"]
 
 log = structlog.get_logger("vagus.survey")
 
@@ -39,6 +39,11 @@ class Balance:
 
     amount: int
     at: float
+
+
+def runway(balance: Balance | None, cost: int | None) -> int | None:
+    """Return how many transactions of a cost a balance pays for; None where one is not known."""
+    return balance.amount // cost if balance is not None and cost else None
 
 
 class Survey:
@@ -62,7 +67,7 @@ class Survey:
         asked: list[Awaitable[None]] = []
         for adapter in self._network.adapters:
             if adapter.chain in self._network.entered:
-                asked += [self._balance(adapter), self._endpoints(adapter)]
+                asked += [self._balance(adapter), self._endpoints(adapter), self._hub(adapter)]
         asked += [_ask_backend(backend) for backend in self.backends]
         async with asyncio.TaskGroup() as group:
             for at, each in enumerate(asked):
@@ -70,6 +75,10 @@ class Survey:
 
     async def _balance(self, adapter: ChainAdapter) -> None:
         self.balances[adapter.chain] = Balance(await adapter.balance(), time.time())
+
+    async def _hub(self, adapter: ChainAdapter) -> None:
+        # A rotation is noticed too where nothing is asked.
+        await self._network.state(adapter)
 
     async def _endpoints(self, adapter: ChainAdapter) -> None:
         self.endpoints[adapter.chain] = await adapter.endpoints()

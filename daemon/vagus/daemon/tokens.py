@@ -39,7 +39,7 @@ __all__ = [
     "revoke_token",
 ]
 
-SCOPES = ("chains:write", "intents:write")
+SCOPES = ("backends:write", "chains:write", "committee:write", "intents:write")
 """What a token may allow: to resume a halted chain, to poke an intent."""
 
 # The prefix lets scanners of code and logs recognise a token that leaked.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from aiohttp import web
 
 from vagus.daemon.journal.records import Kind
+from vagus.protocol.envelope import open_envelope
 
 if TYPE_CHECKING:
     from vagus.daemon.journal.base import Entry, Transition
@@ -16,17 +18,24 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANSWER",
+    "check_view",
     "entry_event",
     "error_answer",
+    "evidence_intent",
     "intent_view",
     "json_answer",
     "parse_hash",
+    "transaction_names",
     "whole_intent",
 ]
 
 
 ANSWER = 300
 """Characters of an answer that a summary has: an event is sent to all who listen, a story is asked for."""
+
+
+_HASH = re.compile("(0x)?[0-9a-fA-F]{64}")
+_SIGNATURE = re.compile("[1-9A-HJ-NP-Za-km-z]{64,88}")
 
 
 def json_answer(value: Any, status: int = 200) -> web.Response:
@@ -50,6 +59,18 @@ def parse_hash(text: str) -> bytes:
     if len(data) != 32:
         raise web.HTTPBadRequest(reason="an id or hash is 0x and 64 hex digits")
     return data
+
+
+def transaction_names(text: str) -> tuple[str, ...]:
+    """Return how a transaction's name may stand in the journal, by its chain's form; nothing for none.
+
+    EVM chains' are 0x and lower-case hex, Cosmos chains' upper-case hex, both of 32 bytes; Solana's
+    are signatures of 64 bytes in base58.
+    """
+    if _HASH.fullmatch(text):
+        digits = text.removeprefix("0x")
+        return f"0x{digits.lower()}", digits.upper()
+    return (text,) if _SIGNATURE.fullmatch(text) else ()
 
 
 async def intent_view(status: Status, record: IntentRecord) -> dict[str, Any]:
@@ -92,6 +113,34 @@ async def whole_intent(
         "history": [
             {"stage": each.stage.name.lower(), "at": each.at, "note": each.note} for each in history
         ],
+    }
+
+
+def evidence_intent(document: bytes) -> bytes | None:
+    """Return the id of the intent that an evidence document is of; None for another document."""
+    try:
+        found = msgspec.json.decode(document)
+        intent = found.get("intent") if isinstance(found, dict) else None
+        text = intent.get("id") if isinstance(intent, dict) else intent
+        data = bytes.fromhex(text.removeprefix("0x")) if isinstance(text, str) else b""
+    except (ValueError, RecursionError):
+        return None
+    return data if len(data) == 32 else None
+
+
+def check_view(frame: bytes) -> dict[str, Any]:
+    """Return a member's signed check: the envelope for who verifies it, its document for who reads it."""
+    envelope, _ = open_envelope(frame)
+    try:
+        document = msgspec.json.decode(envelope.body)
+    except (ValueError, RecursionError):
+        document = None
+    return {
+        "member": _hex(envelope.sender),
+        "epoch": envelope.epoch,
+        "roster": _hex(envelope.roster),
+        "envelope": _hex(frame),
+        "document": document,
     }
 
 

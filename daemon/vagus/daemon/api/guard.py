@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-__all__ = ["MAX_BODY", "Guard", "add_headers", "empty_body"]
+__all__ = ["MAX_BODY", "Guard", "add_headers", "empty_body", "json_body", "own_machine"]
 
 log = structlog.get_logger("vagus.http")
 
@@ -128,25 +128,45 @@ class Guard:
         log.info("write", token=token.name, method=request.method, path=request.path)
 
 
-async def empty_body(request: web.Request) -> None:
-    """Read a body that has nothing to say: none, or an empty JSON object. 400, 408, 413, 415."""
+async def json_body(request: web.Request, most: int = MAX_BODY) -> bytes:
+    """Read a body of JSON of at most so many bytes, or none. 400, 408, 413, 415."""
+    data = b""
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            data = await request.read()
+            async for chunk in request.content.iter_chunked(1 << 16):
+                data += chunk
+                if len(data) > most:
+                    raise web.HTTPRequestEntityTooLarge(most, len(data))
     except TimeoutError:
         raise web.HTTPRequestTimeout(reason="the body took too long") from None
     except (ConnectionError, web.RequestPayloadError):
         raise web.HTTPBadRequest(reason="the body broke off") from None
+    if data and request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(reason="a body is application/json")
+    return data
+
+
+async def empty_body(request: web.Request) -> None:
+    """Read a body that has nothing to say: none, or an empty JSON object. 400, 408, 413, 415."""
+    data = await json_body(request)
     if not data:
         return
-    if request.content_type != "application/json":
-        raise web.HTTPUnsupportedMediaType(reason="a body is application/json")
     try:
         msgspec.json.decode(data, type=_Empty)
     except (msgspec.MsgspecError, RecursionError):
         raise web.HTTPBadRequest(
             reason="this call takes an empty JSON object, or no body"
         ) from None
+
+
+def own_machine(request: web.Request) -> None:
+    """Raise 403 for who asks from another machine: prices and health of backends are the operator's."""
+    try:
+        own = ipaddress.ip_address(request.remote or "").is_loopback
+    except ValueError:
+        own = False
+    if not own:
+        raise web.HTTPForbidden(reason="this is told on the node's own machine alone")
 
 
 class _Empty(msgspec.Struct, forbid_unknown_fields=True):

@@ -1,39 +1,48 @@
-"""The EVM adapter against a real node: what the chain costs, and what the adapter adds to it.
+"""Chain adapters against real nodes: what the chain costs, and what the adapter adds to it.
 
-The chain's share is measured in the same run: a bare client asks anvil the same things and looks at
-none of the answers. The peer is web3.py, which decodes the same logs.
+The chain's share is measured in the same run: a bare client asks the node the same things and looks
+at none of the answers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import uvloop
 
-from vagus.daemon.bench.backlog import backlog
 from vagus.daemon.bench.delivering import Deliveries, deliver
 from vagus.daemon.bench.reading import Reading, read
 from vagus.daemon.service.signals import until_stopped
+from vagus.daemon.worlds import fetch
 from vagus.protocol import VagusError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
 
-__all__ = ["ChainBench", "measure_chain"]
+    from vagus.daemon.bench.backlog import Backlog
+
+    Starting = Callable[[Callable[[str], None]], AbstractAsyncContextManager[Backlog]]
+
+__all__ = ["ChainBench", "measure_chains"]
 
 _ROUNDS = 3
 _TOLD = 1_000
-# anvil's blocks get slower with all that it stores: what is delivered has a chain of its own.
+# A node's blocks get slower with all that it stores: what is delivered has a chain of its own.
 _TO_DELIVER = 1_200
 
 
 @dataclass(frozen=True, slots=True)
 class ChainBench:
-    """All figures of one run; `web3_s` is what web3.py took to read the same logs."""
+    """All figures of one chain; `peer_s` is what the client `peer` took to read the same intents."""
 
+    chain: str
+    node: str
     intents: int
-    web3_s: float
+    peer: str
+    peer_s: float | None
     readings: tuple[Reading, ...]
     deliveries: tuple[Deliveries, ...]
 
@@ -44,29 +53,57 @@ class BenchStopped(VagusError):  # noqa: N818 - what happened is no error
     exit_code = 130
 
 
-def measure_chain(intents: int, say: Callable[[str], None]) -> ChainBench:
-    """Run it all on a chain of its own, which is gone at the end."""
-    return uvloop.run(_measure(intents, say))
+def measure_chains(
+    kinds: Sequence[str],
+    intents: int,
+    say: Callable[[str], None],
+    done: Callable[[ChainBench], None],
+) -> None:
+    """Run it on chains of its own, one kind after the other; they are gone at the end.
+
+    `done` is given each kind's figures as soon as they are there. Raises ConfigError for a kind that is none, or whose packages are missing.
+    """
+    fetch(kinds, say)
+    # A chain is a module beside this one, by its CAIP-2 namespace.
+    starts = {kind: import_module(f"vagus.daemon.bench.{kind}").start for kind in kinds}
+    uvloop.run(_measure(starts, intents, say, done))
 
 
-async def _measure(intents: int, say: Callable[[str], None]) -> ChainBench:
-    result: ChainBench | None = None
+async def _measure(
+    chains: dict[str, Starting],
+    intents: int,
+    say: Callable[[str], None],
+    done: Callable[[ChainBench], None],
+) -> None:
+    missing = len(chains)
+    with until_stopped():
+        for kind, start in chains.items():
+            done(await _measure_one(kind, start, intents, say))
+            missing -= 1
+    if missing:
+        raise BenchStopped("stopped before its end; nothing is left behind")
 
-    def progress(done: int, of: int) -> None:
+
+async def _measure_one(
+    kind: str, start: Starting, intents: int, say: Callable[[str], None]
+) -> ChainBench:
+    async with start(say) as asked:
+        say(f"Asking {intents:,} intents on {asked.node}")
+        await asked.ask(intents, _progress(intents, say))
+        say(f"Reading them, {_ROUNDS} times by each client")
+        readings, peer_s = await read(asked, _ROUNDS, say)
+    few = min(intents, _TO_DELIVER)
+    async with start(say) as asked:
+        say(f"Asking {few:,} intents on another {asked.node}, to deliver to")
+        await asked.ask(few, _progress(few, say))
+        say("Delivering answers")
+        deliveries = await deliver(asked, _ROUNDS, say)
+    return ChainBench(kind, asked.node, intents, asked.peer, peer_s, readings, deliveries)
+
+
+def _progress(of: int, say: Callable[[str], None]) -> Callable[[int], None]:
+    def progress(done: int) -> None:
         if done % _TOLD == 0 or done == of:
             say(f"  {done:,} of {of:,}")
 
-    with until_stopped():
-        say(f"Asking {intents:,} intents on anvil")
-        async with backlog(intents, progress) as asked:
-            say(f"Reading them, {_ROUNDS} times by each client")
-            readings, web3_s = await read(asked, _ROUNDS, say)
-        few = min(intents, _TO_DELIVER)
-        say(f"Asking {few:,} intents on another anvil, to deliver to")
-        async with backlog(few, progress) as asked:
-            say("Delivering answers")
-            deliveries = await deliver(asked, _ROUNDS, say)
-        result = ChainBench(intents, web3_s, readings, deliveries)
-    if result is None:
-        raise BenchStopped("stopped before its end; nothing is left behind")
-    return result
+    return progress

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from vagus.adapters.base import TxStage
-from vagus.adapters.evm.tx import EvmTx
-from vagus.daemon.bench.backlog import (
-    GWEI,
-    SIGNER,
-    adapter_over,
-    funded,
-    quorum_of,
-    timed,
-)
-from vagus.protocol import ZERO32, Attestation, VagusError, keccak256, sign
+from vagus.daemon.bench.backlog import SIGNER, in_turns, quorum_of, timed
+from vagus.protocol import ZERO32, Attestation, Retry, VagusError, keccak256, sign
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -27,15 +20,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Deliveries", "deliver"]
 
+T = TypeVar("T")
+
+_ENDPOINTS = (1, 3)
+_TRIES = 30
 _IN_FLIGHT = 64
-_GAS = 400_000
-_SOON = 0.01
-_OUTPUT = b"y" * 600
+# As long as the gas tables' output, which fits one transaction on every chain.
+_OUTPUT = b"y" * 144
 
 
 @dataclass(frozen=True, slots=True)
 class Deliveries:
-    """Deliveries in a second: by the adapter, and the same requests by a bare client."""
+    """Deliveries in a second: by the adapter, and the same transactions by a bare client."""
 
     quorum: str
     adapter_per_s: float
@@ -47,23 +43,16 @@ async def deliver(
     asked: Backlog, rounds: int, say: Callable[[str], None]
 ) -> tuple[Deliveries, ...]:
     """Take turns over intents of the backlog, each of which can be delivered once."""
-    async with adapter_over(asked, 1) as adapter:
-        final = (await adapter.next_heads(None)).final
-        cursor = await adapter.start()
-        intents: list[Requested] = []
-        while cursor.height < final.height:
-            batch, cursor = await adapter.intents(cursor, final)
-            intents += batch
-        epoch = (await adapter.hub_state()).current.epoch
-        calls = [_delivery(adapter, each, epoch) for each in intents]
-    each = len(calls) // (4 * rounds)
+    calls = await _calls(asked)
+    each = len(calls) // (2 * len(_ENDPOINTS) * rounds)
     parts = iter([calls[at : at + each] for at in range(0, len(calls), each)])
-    bare: dict[int, list[float]] = {1: [], 3: []}
-    ours: dict[int, list[float]] = {1: [], 3: []}
+    bare: dict[int, list[float]] = {each: [] for each in _ENDPOINTS}
+    ours: dict[int, list[float]] = {each: [] for each in _ENDPOINTS}
     for number in range(rounds):
-        for endpoints in (1, 3):
-            ours[endpoints].append(await _deliver_adapter(asked, endpoints, next(parts)))
-            bare[endpoints].append(await _deliver_bare(asked, endpoints, next(parts)))
+        for account, endpoints in enumerate(_ENDPOINTS, 2):
+            ours[endpoints].append(await _deliver_adapter(asked, endpoints, account, next(parts)))
+            work = await asked.deliver_bare(next(parts), endpoints)
+            bare[endpoints].append(await timed(in_turns(_IN_FLIGHT, work)))
         say(f"  round {number + 1} of {rounds}, {each} deliveries each")
     return tuple(
         Deliveries(
@@ -72,8 +61,20 @@ async def deliver(
             chain_per_s=round(each / median(bare[endpoints]), 1),
             node_ms=round((median(ours[endpoints]) - median(bare[endpoints])) / each * 1e3, 2),
         )
-        for endpoints in (1, 3)
+        for endpoints in _ENDPOINTS
     )
+
+
+async def _calls(asked: Backlog) -> list[Call]:
+    async with asked.adapter(1) as adapter:
+        final = (await adapter.next_heads(None)).final
+        cursor = await adapter.start()
+        intents: list[Requested] = []
+        while cursor.height < final.height:
+            batch, cursor = await adapter.intents(cursor, final)
+            intents += batch
+        epoch = (await adapter.hub_state()).current.epoch
+        return [_delivery(adapter, each, epoch) for each in intents]
 
 
 def _delivery(adapter: ChainAdapter, asked: Requested, epoch: int) -> Call:
@@ -92,70 +93,40 @@ def _delivery(adapter: ChainAdapter, asked: Requested, epoch: int) -> Call:
     return adapter.deliver_call(asked.intent, attestation, _OUTPUT, [signature])
 
 
-async def _deliver_adapter(asked: Backlog, endpoints: int, calls: Sequence[Call]) -> float:
+async def _deliver_adapter(
+    asked: Backlog, endpoints: int, account: int, calls: Sequence[Call]
+) -> float:
     """Estimate, build, broadcast and follow to inclusion, as the node does, so many at once."""
-    async with adapter_over(asked, endpoints, account=2 if endpoints == 1 else 3) as adapter:
+    async with asked.adapter(endpoints, account) as adapter:
         await adapter.next_heads(None)
-        lane = await adapter.open_lane(None)
+        lane, turn = await adapter.open_lane(None), asyncio.Lock()
 
         async def carry(call: Call) -> None:
             nonlocal lane
-            estimate = await adapter.estimate(call)
-            built = adapter.build(call, estimate, lane)
-            lane, state = built.lane, built.state
+            estimate = await _answered(partial(adapter.estimate, call))
+            async with turn:
+                built = await adapter.build(call, estimate, lane)
+                lane, state = built.lane, built.state
             while True:
                 heads = adapter.heads
-                step = await adapter.advance(state)
+                step = await _answered(partial(adapter.advance, state))
                 if step.stage in {TxStage.INCLUDED, TxStage.FINAL}:
                     return
                 if step.stage.ended:
                     raise VagusError(f"a delivery ended {step.stage}")
                 state = step.state
                 for raw in step.send:
-                    await adapter.broadcast(raw)
+                    await _answered(partial(adapter.broadcast, raw))
                 await adapter.next_heads(heads)
 
-        return await timed(_all([carry(call) for call in calls]))
+        return await timed(in_turns(_IN_FLIGHT, [partial(carry, call) for call in calls]))
 
 
-async def _deliver_bare(asked: Backlog, endpoints: int, calls: Sequence[Call]) -> float:
-    """The same simulations, signed transactions and receipts, and nothing done with the answers."""
-    wallet = funded(4)
-    sender = _hex(wallet.address)
-    first = int(await asked.bare.ask("eth_getTransactionCount", sender, "latest"), 16)
-
-    async def everywhere(method: str, *params: object) -> bytes:
-        posts = [asked.bare.post((method, list(params))) for _ in range(endpoints)]
-        return (await asyncio.gather(*posts))[0]
-
-    async def carry(call: dict[str, str], raw: bytes) -> None:
-        await everywhere("eth_estimateGas", call, "latest")
-        await everywhere("eth_sendRawTransaction", _hex(raw))
-        # A block comes with each transaction, so a receipt is seldom asked for twice.
-        receipt = keccak256(raw)
-        while b'"result":null' in await everywhere("eth_getTransactionReceipt", _hex(receipt)):  # noqa: ASYNC110 - a node is asked, no event is set
-            await asyncio.sleep(_SOON)
-
-    work = []
-    for nonce, call in enumerate(calls, first):
-        simulated = {"from": sender, "to": call.to, "data": _hex(call.data)}
-        to = bytes.fromhex(call.to[2:])
-        tx = EvmTx(asked.anvil.chain_id, nonce, GWEI, 10 * GWEI, _GAS, to, 0, call.data)
-        work.append(carry(simulated, wallet.sign(tx)))
-    return await timed(_all(work))
-
-
-async def _all(work: Sequence[Awaitable[None]]) -> None:
-    waiting = iter(work)
-
-    async def worker() -> None:
-        for each in waiting:
-            await each
-
-    async with asyncio.TaskGroup() as group:
-        for number in range(min(_IN_FLIGHT, len(work))):
-            group.create_task(worker(), name=f"deliver {number}")
-
-
-def _hex(data: bytes) -> str:
-    return "0x" + data.hex()
+async def _answered(ask: Callable[[], Awaitable[T]]) -> T:
+    """Return the answer; where it is a Retry, ask again after the pause that it wants, as a node does."""
+    for _ in range(_TRIES):
+        try:
+            return await ask()
+        except Retry as error:
+            await asyncio.sleep(error.after)
+    return await ask()

@@ -21,12 +21,15 @@ from vagus.adapters.base import ChainEvent
 from vagus.adapters.evm.codec import bytes_tail, word
 from vagus.adapters.evm.hub import REQUESTED_TOPIC
 from vagus.adapters.evm.wallet import Wallet
+from vagus.adapters.signers import Guarded, SignedTable
+from vagus.adapters.signers.local import LocalKey
 from vagus.agents import AgentRegistry, Policy
 from vagus.compute import PriceConfig
 from vagus.compute.backends.openai import ModelConfig, OpenAIBackend, OpenAIConfig
 from vagus.daemon.bench.stub_chain import StubChain
 from vagus.daemon.carriers import Carriers
 from vagus.daemon.committee import SoleSigner
+from vagus.daemon.committee.rosters import Rosters
 from vagus.daemon.execute import Executor
 from vagus.daemon.journal.records import IntentRecord, Stage
 from vagus.daemon.journal.sqlite import SqliteJournal
@@ -42,6 +45,7 @@ from vagus.protocol import (
     ZERO32,
     Intent,
     VagusError,
+    address_of,
     agent_id,
     hub_id,
     keccak256,
@@ -49,12 +53,23 @@ from vagus.protocol import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["Run", "measure"]
+__all__ = [
+    "DEST",
+    "ORIGIN",
+    "Run",
+    "Timed",
+    "backend_config",
+    "guarded",
+    "measure",
+    "requested",
+    "roster_of",
+]
 
-_ORIGIN = "eip155:31337:0x" + "11" * 20
-_DEST = "eip155:31338:0x" + "22" * 20
+ORIGIN = "eip155:31337:0x" + "11" * 20
+DEST = "eip155:31338:0x" + "22" * 20
 _WARM_UP = 32
 # Seconds without a single intent's end after which something is wrong, and the log says what.
 _PATIENCE = 20
@@ -83,23 +98,23 @@ def measure(model_url: str, in_flight: int, intents: int, journal: Path) -> Run:
 
 async def _measure(model_url: str, in_flight: int, intents: int, path: Path) -> Run:
     key = PrivateKey(keccak256(b"a key for measuring only"))
-    committee = SoleSigner(key)
-    chains = [StubChain(hub, Wallet(key), committee.address) for hub in (_ORIGIN, _DEST)]
+    chains = [StubChain(hub, Wallet(key), [address_of(key)]) for hub in (ORIGIN, DEST)]
     async with AsyncExitStack() as stack:
+        committee = SoleSigner(await guarded(key, path, stack))
         journal = await stack.enter_async_context(SqliteJournal(path))
         for chain in chains:
             await stack.enter_async_context(chain)
         network = Network(chains, journal)
-        backend = await stack.enter_async_context(OpenAIBackend(_backend(model_url)))
-        roster = _roster(chains, committee.address)
+        backend = await stack.enter_async_context(OpenAIBackend(backend_config(model_url)))
+        roster = roster_of(chains, [committee.address])
         agents = AgentRegistry({"chat@1": {"fee": {"base": 1000}}})
-        pipeline = _Timed(
+        pipeline = Timed(
             journal=journal,
             network=network,
             executor=Executor(agents, [backend], Policy(), roster, committee.address),
             committee=committee,
             sender=Sender(journal, network),
-            roster=roster,
+            rosters=Rosters(roster),
             health=Health(journal, network.faults),
             pauses=Pauses(),
         )
@@ -111,7 +126,7 @@ async def _measure(model_url: str, in_flight: int, intents: int, path: Path) -> 
                 )
                 for chain in chains
             ]
-            logs = _requests(_WARM_UP + intents)
+            logs = requested(_WARM_UP + intents, int(time.time()))
             await pipeline.run(chains[0], logs[:_WARM_UP], in_flight)
             # What is there by now lives to the end: the collector need not look at it again.
             gc.freeze()
@@ -132,8 +147,16 @@ async def _measure(model_url: str, in_flight: int, intents: int, path: Path) -> 
     )
 
 
-class _Timed(Pipeline):
-    """A pipeline that tells when an intent has ended."""
+async def guarded(key: PrivateKey, journal: Path, stack: AsyncExitStack) -> Guarded:
+    """Return a key behind a node's policy, with a table of its own beside the journal."""
+    table = await stack.enter_async_context(SignedTable(journal.with_suffix(".signed.sqlite")))
+    return Guarded(LocalKey(key), table, {hub_id(ORIGIN), hub_id(DEST)})
+
+
+class Timed(Pipeline):
+    """A pipeline that tells when an intent has ended, as all have to."""
+
+    end = Stage.SETTLED
 
     async def run(self, chain: StubChain, logs: list[ChainEvent], in_flight: int) -> list[float]:
         """Ask these, `in_flight` at a time; return how long each took, in seconds."""
@@ -163,12 +186,13 @@ class _Timed(Pipeline):
     async def carry(self, record: IntentRecord) -> None:
         """Carry, and say so; an intent that did not end well ends the run."""
         await super().carry(record)
-        if record.stage != Stage.SETTLED or not record.output:
+        if record.stage != self.end or not record.output:
             raise VagusError(f"an intent ended as {record.stage.name}: {record.reason}")
         self._ended.put_nowait(record.id)
 
 
-def _backend(model_url: str) -> OpenAIConfig:
+def backend_config(model_url: str) -> OpenAIConfig:
+    """Return the config of the stub model's backend."""
     return OpenAIConfig(
         name="stub",
         base_url=model_url,
@@ -177,21 +201,28 @@ def _backend(model_url: str) -> OpenAIConfig:
     )
 
 
-def _roster(chains: list[StubChain], signer: bytes) -> Roster:
+def roster_of(
+    chains: Sequence[StubChain], signers: Sequence[bytes], transports: Sequence[bytes] = ()
+) -> Roster:
+    """Return the roster of these members, all paid into one account on each chain."""
     addresses = {chain.chain: unpack_address(chain.chain, chain.account) for chain in chains}
-    member = Member(signer="0x" + signer.hex(), addresses=addresses)
-    return Roster(members=(member,), gas_allowance=dict.fromkeys(addresses, 10**9))
+    keys: list[str | None] = ["0x" + each.hex() for each in transports] or [None]
+    members = tuple(
+        Member(signer="0x" + signer.hex(), transport=key, addresses=addresses)
+        for signer, key in zip(signers, keys, strict=True)
+    )
+    return Roster(members=members, gas_allowance=dict.fromkeys(addresses, 10**9))
 
 
-def _requests(count: int) -> list[ChainEvent]:
-    """Return IntentRequested logs as the origin's hub writes them, with 300 letters to ask."""
+def requested(count: int, now: int) -> list[ChainEvent]:
+    """Return IntentRequested logs as the origin's hub writes them at a time, with 300 letters to ask."""
     payload = msgspec.json.encode({"prompt": "x" * 300})
     tail = bytes_tail(payload)
     offsets = word(16 * 32) + word(16 * 32 + len(tail)) + tail + bytes_tail(b"")
     logs = []
     for seq in range(1, count + 1):
         intent = Intent(
-            origin_hub=hub_id(_ORIGIN),
+            origin_hub=hub_id(ORIGIN),
             seq=seq,
             requester=b"\x33" * 20 + bytes(12),
             agent_id=agent_id("chat@1"),
@@ -199,14 +230,14 @@ def _requests(count: int) -> list[ChainEvent]:
             model_digest=ZERO32,
             terms_hash=ZERO32,
             min_signers=0,
-            dest_hub=hub_id(_DEST),
+            dest_hub=hub_id(DEST),
             callback=ZERO32,
             callback_gas=0,
             fee_asset=ZERO32,
             max_fee=10**16,
-            deadline=int(time.time()) + 3600,
+            deadline=now + 3600,
         )
         topics = (REQUESTED_TOPIC, intent.id, word(seq))
         data = intent.encode() + offsets
-        logs.append(ChainEvent(_ORIGIN, topics, data, 0, ZERO32, f"0x{seq:064x}", 0))
+        logs.append(ChainEvent(ORIGIN, topics, data, 0, ZERO32, f"0x{seq:064x}", 0))
     return logs

@@ -31,7 +31,7 @@ from vagus.adapters.base import (
 )
 from vagus.adapters.evm import hub as codec
 from vagus.adapters.evm.tx import EvmTx, tx_hash
-from vagus.protocol import Account, Attestation, Receipt, SignerSet, hub_id
+from vagus.protocol import Account, Attestation, Receipt, Retry, SignerSet, hub_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,20 +57,23 @@ _Sent: TypeAlias = "tuple[bytes, int, Attestation | Receipt]"
 
 
 class StubChain(ChainAdapter):
-    """One chain with a hub on it, whose set is one signer."""
+    """One chain with a hub on it; `signers` are its set, of which `threshold` sign."""
 
-    def __init__(self, hub: str, wallet: Wallet, signer: bytes) -> None:
+    def __init__(
+        self, hub: str, wallet: Wallet, signers: Sequence[bytes], threshold: int = 1
+    ) -> None:
         account = Account.parse(hub)
         self.chain = account.chain
         self.hub = hub
         self.hub_id = hub_id(hub)
         self.account = wallet.account
+        self.address = f"0x{wallet.address.hex()}"
         self.lane = f"{self.chain}:0x{wallet.address.hex()}"
         self.quorum = (1, 1)
         self._hub_address = account.address
         self._chain_id = int(self.chain.partition(":")[2])
         self._wallet = wallet
-        self._set = SignerSet(1, (signer,), 1)
+        self._set = SignerSet(1, tuple(signers), threshold)
         self._heads = Heads(self._block(1), self._block(1))
         self._nonce = 0
         self._asked: list[ChainEvent] = []
@@ -165,6 +168,12 @@ class StubChain(ChainAdapter):
             await asyncio.shield(self._moved)
         return self._heads
 
+    async def block(self, height: int) -> Block:
+        """Return a block as it was mined, as far as one is final."""
+        if height > self._heads.final.height:
+            raise Retry(f"{self.chain} has no block {height} yet")
+        return self._block(height)
+
     async def start(self) -> Cursor:
         """Return the cursor before the first request."""
         return Cursor(1, 1)
@@ -202,6 +211,9 @@ class StubChain(ChainAdapter):
             at=self._heads.final,
             next_seq=1,
             current=self._set,
+            roster_hash=bytes(_WORD),
+            previous=None,
+            previous_until=0,
             min_fee=0,
             min_ttl=60,
             max_ttl=30 * 86_400,
@@ -273,12 +285,14 @@ class StubChain(ChainAdapter):
         """Begin at nonce 0."""
         return bytes(8) if lane is None else lane
 
-    def build(self, call: Call, estimate: Estimate, lane: bytes) -> Built:
+    async def build(self, call: Call, estimate: Estimate, lane: bytes) -> Built:
         """Sign a real transaction under the lane's nonce."""
         nonce = int.from_bytes(lane, "big")
         to = bytes.fromhex(call.to[2:])
         fees = (estimate.tip, estimate.max_fee, estimate.gas)
-        raw = self._wallet.sign(EvmTx(self._chain_id, nonce, *fees, to, call.value, call.data))
+        raw = await self._wallet.sign(
+            EvmTx(self._chain_id, nonce, *fees, to, call.value, call.data)
+        )
         name = tx_hash(raw)
         if isinstance(call, _Carried):
             self._built[raw] = name, nonce, call.message

@@ -13,7 +13,28 @@ from typing import Annotated
 
 import typer
 
-from vagus.daemon.cli import agents, backup, bench, devnet, doctor, hub, intent, keys, node, tokens
+from vagus.daemon.cli import (
+    adapters,
+    agents,
+    backends,
+    backup,
+    bench,
+    committee,
+    devnet,
+    doctor,
+    evidence,
+    hub,
+    intent,
+    keys,
+    leases,
+    node,
+    route,
+    sandbox,
+    secret,
+    tokens,
+    worker,
+    zk,
+)
 from vagus.daemon.printable import printable
 from vagus.daemon.service.logs import set_up
 from vagus.protocol import Retry, VagusError
@@ -30,11 +51,21 @@ node.add_to(app)
 doctor.add_to(app)
 devnet.add_to(app)
 backup.add_to(app)
+sandbox.add_to(app)
+worker.add_to(app)
 app.add_typer(hub.app, name="hub")
 app.add_typer(intent.app, name="intent")
+app.add_typer(committee.app, name="committee")
+evidence.add_to(app)
 app.add_typer(agents.app, name="agents")
+app.add_typer(adapters.app, name="adapters")
+app.add_typer(backends.app, name="backends")
 app.add_typer(keys.app, name="keys")
+app.add_typer(leases.app, name="leases")
+app.add_typer(secret.app, name="secret")
 app.add_typer(tokens.app, name="tokens")
+app.add_typer(zk.app, name="zk")
+app.add_typer(route.app, name="route")
 app.add_typer(bench.app, name="bench")
 
 

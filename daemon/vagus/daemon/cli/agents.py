@@ -14,8 +14,6 @@ __all__ = ["app"]
 
 app = typer.Typer(help="List agents, and write your own.", no_args_is_help=True)
 
-_NEEDED = {"pytest": "test", "pytest_asyncio": "test", "xllamacpp": "local"}
-
 
 @app.command("list")
 def list_(
@@ -79,12 +77,12 @@ def new(
     ] = None,
 ) -> None:
     """Write a small distribution with an agent, its tests and its manifest."""
-    from vagus.agents.scaffold import new_distribution
     from vagus.daemon.config import ConfigError
+    from vagus.daemon.scaffold import new_agent
 
     target = Path(name) if folder is None else folder
     try:
-        written = new_distribution(name, target)
+        written = new_agent(name, target)
     except ValueError as error:
         raise ConfigError([str(error)]) from None
     for path in written:
@@ -97,26 +95,18 @@ def run_tests(
     folder: Annotated[Path, typer.Argument(help="The distribution's folder.")] = Path(),
 ) -> None:
     """Run a distribution's tests, the conformance kit among them, on the local model."""
-    import importlib.util
-    import subprocess
-    import sys
-
-    from vagus.daemon.config import ConfigError
     from vagus.daemon.fetch import model_path
+    from vagus.daemon.scaffold import kit
 
-    names = ", ".join(_entry_points(folder))
-    missing = [each for each in _NEEDED if importlib.util.find_spec(each) is None]
-    if missing:
-        extras = ",".join(sorted({_NEEDED[each] for each in missing}))
-        raise ConfigError([f"{', '.join(missing)} missing: pip install 'vagus[{extras}]'"])
+    names = ", ".join(kit.named_in(folder, "agents"))
+    kit.require(kit.NEEDED | {"xllamacpp": "local"})
     model_path(say)
     say(f"Testing {names} on the local model")
-    options = [f"asyncio_default_{each}_loop_scope=session" for each in ("fixture", "test")]
-    settings = [word for each in ("asyncio_mode=auto", *options) for word in ("-o", each)]
-    pytest = [sys.executable, "-m", "pytest", "-p", "vagus.daemon.testing", "--kit", *settings]
-    code = subprocess.run([*pytest, "--rootdir", "."], cwd=folder, check=False).returncode  # noqa: S603 - our own interpreter
-    say(f"{names}: passed" if code == 0 else f"{names}: FAILED, see above")
-    raise typer.Exit(0 if code == 0 else 1)
+    scopes = [f"asyncio_default_{each}_loop_scope=session" for each in ("fixture", "test")]
+    settings = [word for each in ("asyncio_mode=auto", *scopes) for word in ("-o", each)]
+    passed = kit.run_tests(folder, "vagus.daemon.testing", *settings)
+    say(f"{names}: passed" if passed else f"{names}: FAILED, see above")
+    raise typer.Exit(0 if passed else 1)
 
 
 def _served(config: Path) -> set[str]:
@@ -126,24 +116,3 @@ def _served(config: Path) -> set[str]:
     settings = load(config)
     enabled, policy = settings.agent_registry().enabled, settings.policy.agents
     return {name for name in enabled if not policy or name in policy}
-
-
-def _entry_points(folder: Path) -> list[str]:
-    """Return the agents that a folder's pyproject.toml names."""
-    import tomllib
-
-    from vagus.daemon.config import ConfigError
-
-    path = folder / "pyproject.toml"
-    try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-        names = list(found["project"]["entry-points"]["vagus.agents"])
-    except FileNotFoundError:
-        raise ConfigError([f"{path}: no such file; `vagus agents new` writes one"]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path}: {error}"]) from None
-    except (KeyError, TypeError):
-        names = []
-    if not names:
-        raise ConfigError([f'{path} names no agent under [project.entry-points."vagus.agents"]'])
-    return names

@@ -98,13 +98,20 @@ def _progress() -> Callable[[float], None]:
 
 
 def _needed(settings: Settings) -> list[Path]:
-    """Return the files of keys, passwords and tokens that a config names, each once."""
-    named = [settings.signer.keystore, settings.signer.password_file]
-    named += [settings.http.tokens_file] if settings.http.tokens_file else []
-    for table in (*settings.chains, *settings.backends):
+    """Return what a node needs besides: files that its config names, and what its signer approved."""
+    from vagus.daemon.committee.approving import ROTATIONS
+
+    own = [settings.signer, *([settings.transport_key] if settings.transport_key else [])]
+    tables = (*(each.model_dump() for each in own), *settings.chains, *settings.backends)
+    tokens = [each["pkcs11"] for each in tables if isinstance(each.get("pkcs11"), dict)]
+    files = (settings.roster_file, settings.policy_file, settings.http.tokens_file)
+    named = [each for each in files if each]
+    for table in (*tables, *tokens):
         named += [
             Path(table[key])
-            for key in ("keystore", "password_file", "api_key_file")
+            for key in ("keystore", "password_file", "pin_file", "api_key_file")
             if table.get(key) is not None
         ]
+    if (approved := settings.data / ROTATIONS).exists():
+        named.append(approved)
     return list(dict.fromkeys(named))

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from vagus.daemon.cli.common import JsonOption, emit, say
@@ -37,14 +38,18 @@ def pipeline(
     in_flight: Annotated[
         list[int] | None,
         typer.Option(
-            min=1, max=4096, help="Intents under way at once, once for each run. [default: 1, 64]"
+            min=1,
+            max=4096,
+            help="Intents under way at once, once for each run.",
+            show_default="1, 64",
         ),
     ] = None,
     intents: Annotated[int, typer.Option(min=10, max=1_000_000, help="Intents a run.")] = 2000,
     limit: Annotated[
         Path | None,
         typer.Option(
-            help="The script to compare with. [default: benchmarks/limits/run of a checkout]"
+            help="The script to compare with.",
+            show_default="benchmarks/limits/run of a checkout",
         ),
     ] = None,
     folder: Annotated[
@@ -52,7 +57,8 @@ def pipeline(
         typer.Option(
             exists=True,
             file_okay=False,
-            help="Where the journals are written, and removed again. [default: the system's temporary folder]",
+            help="Where the journals are written, and removed again.",
+            show_default="the system's temporary folder",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -104,6 +110,12 @@ def pipeline(
 
 @app.command()
 def chain(
+    chains: Annotated[
+        str,
+        typer.Option(
+            "--chains", help="Kinds of chains, with commas between: eip155, solana, cosmos."
+        ),
+    ] = "eip155",
     intents: Annotated[
         int, typer.Option(min=100, max=100_000, help="Intents of the backlog.")
     ] = 10_000,
@@ -111,49 +123,101 @@ def chain(
 ) -> None:
     """Read a backlog of intents from a real chain and deliver to it, and tell whose time it takes.
 
-    The chain is anvil, with a hub on it. A bare client asks the same things in the same run and
-    looks at no answer: that time is the chain's, the rest is the node's. web3.py decodes the same
-    logs, to compare with. Where two of three endpoints must agree, all three are the one anvil.
+    The chains are anvil, LiteSVM's devnet and wasmd, with a hub on each. A bare client asks the same
+    things in the same run and looks at no answer: that time is the chain's, the rest is the node's.
+    web3.py decodes the same logs, to compare with. Where two of three endpoints must agree, all three
+    are the one node. All three kinds take four minutes on two cores; the first cosmos builds wasmd.
 
-    chain s     seconds of anvil for the logs of all intents
-    adapter s   seconds in which the adapter read them, checked and without a gap
+    chain s     seconds of the node for all that the adapter fetches
+    adapter s   seconds in which the adapter read the intents, checked and without a gap
     ratio       adapter over chain
-    delivers/s  simulated, signed, sent and seen included, 64 under way; and the bare client's
+    deliver/s   simulated, signed, sent and seen included, 64 under way; and the bare client's
     node ms     what the node adds to one delivery, in milliseconds
     """
-    from vagus.daemon.bench.chain import measure_chain
+    from vagus.daemon.bench.chain import measure_chains
 
+    kinds = [kind.strip() for kind in chains.split(",")]
     with (
         tempfile.TemporaryDirectory(prefix="vagus-bench-") as name,
         _logging_to(Path(name) / "node.log"),
     ):
-        result = measure_chain(intents, say)
+        results: list[ChainBench] = []
+        measure_chains(kinds, intents, say, results.append if as_json else _print_chain)
     if as_json:
-        emit(asdict(result))
-    else:
-        _print_chain(result)
+        emit([asdict(result) for result in results])
+
+
+@app.command()
+def committee(
+    in_flight: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1,
+            max=1024,
+            help="Intents under way at once, once for each run.",
+            show_default="1, 64",
+        ),
+    ] = None,
+    intents: Annotated[int, typer.Option(min=10, max=100_000, help="Intents a run.")] = 500,
+    broker: Annotated[
+        str | None,
+        typer.Option(help="mqtt://host:port of a broker.", show_default="one that is started"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Carry intents by three members over a broker, and by one alone, and tell what agreeing costs.
+
+    Each member is a process with a journal of its own and a node's pipeline up to a quorum of
+    signatures; two of three sign, in mode exact, so that each runs the agent. Chains and the model's
+    server are stand-ins that cost next to nothing.
+
+    intents/s   how many had a quorum of signatures in a second, at the slowest member
+    p50, p99    milliseconds from the request to that: half, 99 % are faster
+    added       p50 beyond that of the one node of the same run: agreeing, signing, the broker
+    CPU         microseconds of processor an intent, of one member
+    envelopes   that one member sends an intent, and their bytes
+    """
+    from vagus.daemon.bench.committee import CommitteeBench, measure_committee
+
+    results: list[CommitteeBench] = []
+    with tempfile.TemporaryDirectory(prefix="vagus-bench-") as name:
+        _warn_of_memory(Path(name))
+        for count in in_flight or [1, 64]:
+            results.append(measure_committee(count, intents, broker, Path(name), say))  # noqa: PERF401 - each takes a while
+    if as_json:
+        emit([msgspec.to_builtins(each) for each in results])
+        return
+    head = f"{'in flight':>12} {'nodes':>6} {'intents/s':>10} {'p50 ms':>8} {'p99 ms':>8}"
+    print(f"{head} {'added':>8} {'CPU µs':>8} {'envelopes':>10} {'bytes':>8}")
+    for result in results:
+        for each in (result.alone, *result.members):
+            nodes, added = (
+                (1, 0.0) if each is result.alone else (3, each.p50_ms - result.alone.p50_ms)
+            )
+            print(
+                f"{result.in_flight:>12} {nodes:>6} {each.intents_per_s:>10,.1f} {each.p50_ms:>8.1f} "
+                f"{each.p99_ms:>8.1f} {added:>8.1f} {each.cpu_us:>8,.0f} {each.envelopes:>10.1f} {each.bytes:>8,.0f}"
+            )
 
 
 def _print_chain(result: ChainBench) -> None:
-    print(f"{'reading':>12} {'chain s':>10} {'adapter s':>10} {'intents/s':>10} {'ratio':>8}")
+    print(f"{result.chain}: {result.node}, reading {result.intents:,} intents")
+    print(f"{'':>12} {'chain s':>10} {'adapter s':>10} {'intents/s':>10} {'ratio':>8}")
     for each in result.readings:
         print(
             f"{each.quorum:>12} {each.chain_s:>10.2f} {each.adapter_s:>10.2f} "
             f"{each.intents_per_s:>10,.0f} {each.ratio:>8.2f}"
         )
-    alone = result.readings[0]
-    print(f"{'web3.py':>12} {alone.chain_s:>10.2f} {result.web3_s:>10.2f} ", end="")
-    print(f"{result.intents / result.web3_s:>10,.0f} {result.web3_s / alone.chain_s:>8.2f}")
-    print(f"{'delivering':>12} {'chain/s':>10} {'adapter/s':>10} {'node ms':>10}")
+    if result.peer_s is not None:
+        alone = result.readings[0]
+        print(f"{result.peer:>12} {alone.chain_s:>10.2f} {result.peer_s:>10.2f} ", end="")
+        print(f"{result.intents / result.peer_s:>10,.0f} {result.peer_s / alone.chain_s:>8.2f}")
+    print(f"{'':>12} {'chain/s':>10} {'deliver/s':>10} {'node ms':>10}")
     for sent in result.deliveries:
         print(
             f"{sent.quorum:>12} {sent.chain_per_s:>10,.0f} {sent.adapter_per_s:>10,.0f} "
             f"{_added(sent.node_ms):>10}"
         )
-    print(
-        f"reading {result.intents:,} intents, in seconds: the chain costs {alone.chain_s:.2f}, "
-        f"the node adds {_added(alone.adapter_s - alone.chain_s)}"
-    )
 
 
 def _added(time: float) -> str:

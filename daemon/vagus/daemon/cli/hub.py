@@ -11,9 +11,13 @@ import typer
 from vagus.daemon.cli.common import ConfigOption, JsonOption, echo, emit, say
 
 if TYPE_CHECKING:
-    from vagus.adapters.base import HubParameters
+    from vagus.adapters.parameters import HubParameters
 
 __all__ = ["app"]
+
+# Of what a deployment is given, the one whose option has another name.
+_FLAGS = {"signers": "signer"}
+_NO_SUCH_METHOD = -32601
 
 app = typer.Typer(help="The contract that vagus needs on a chain.", no_args_is_help=True)
 
@@ -61,44 +65,61 @@ def deploy(
     import uvloop
     from pydantic import SecretStr
 
-    from vagus.adapters.base import HubParameters
-    from vagus.adapters.urls import endpoint_name
+    from vagus.adapters.errors import BadAnswer, Unreachable
+    from vagus.adapters.evm.errors import NodeError
+    from vagus.adapters.parameters import HubParameters, ParameterError
+    from vagus.adapters.urls import endpoint_name, require_url
     from vagus.daemon.config import ConfigError
     from vagus.protocol import Retry, VagusError
 
+    for flag, given, belongs in (
+        ("--denom", denom, Kind.COSMOS),
+        ("--gas-price", gas_price, Kind.COSMOS),
+        ("--keep-authority", keep_authority, Kind.SOLANA),
+    ):
+        if given and kind is not belongs:
+            raise ConfigError([f"{flag} belongs to --kind {belongs}, and this is --kind {kind}"])
+    if kind is Kind.COSMOS and not denom:
+        raise ConfigError(["--denom is missing: the coin of gas and fees, such as ujuno"])
     try:
-        parameters = HubParameters(
-            signers=tuple(sorted(_hex("signer", each, 20) for each in signer)),
-            threshold=threshold,
-            guardian=_guardian(kind, guardian),
-            min_fee=min_fee,
-            min_ttl=min_ttl,
-            max_ttl=max_ttl,
-            grace=grace,
-            roster_hash=_hex("roster-hash", roster_hash, 32),
-        )
-        if kind is Kind.COSMOS:
-            if not denom:
-                raise ValueError("--denom is missing: the coin of gas and fees, such as ujuno")
-            deploying = _on_cosmos(
-                rpc, (keystore, password_file), parameters, slowest, denom, gas_price
-            )
-        elif kind is Kind.SOLANA:
-            deploying = _on_solana(
-                rpc, (keystore, password_file), parameters, slowest, final=not keep_authority
-            )
-        else:
-            deploying = _on_evm(rpc, (keystore, password_file), parameters, slowest)
-        say("Deploying; waits until the transaction is included")
-        shown = uvloop.run(deploying)
+        where = endpoint_name(require_url(SecretStr(rpc), "http", "https"))
     except ValueError as error:
-        raise ConfigError([str(error)]) from None
+        raise ConfigError([f"--rpc: {error}"]) from None
+    parameters = HubParameters(
+        signers=_signers(signer),
+        threshold=threshold,
+        guardian=_address("guardian", kind, guardian) if guardian else bytes(32),
+        min_fee=min_fee,
+        min_ttl=min_ttl,
+        max_ttl=max_ttl,
+        grace=grace,
+        roster_hash=_word("roster-hash", roster_hash),
+    )
+    key = (keystore, password_file)
+    if kind is Kind.COSMOS:
+        prefix = guardian.rpartition("1")[0]
+        deploying = _on_cosmos(rpc, key, parameters, slowest, denom, gas_price, prefix)
+    elif kind is Kind.SOLANA:
+        deploying = _on_solana(rpc, key, parameters, slowest, final=not keep_authority)
+    else:
+        deploying = _on_evm(rpc, key, parameters, slowest)
+    try:
+        shown = uvloop.run(deploying)
+    except ParameterError as error:
+        flag = _FLAGS.get(error.name, error.name.replace("_", "-"))
+        raise ConfigError([f"--{flag}: {error.fault}"]) from None
     except Retry as error:
         if "cannot pay" in error.reason:
             raise VagusError(error.reason) from None
-        where = endpoint_name(SecretStr(rpc))
+        if isinstance(error, NodeError) and error.code == _NO_SUCH_METHOD:
+            others = " or ".join(f"--kind {each}" for each in Kind if each is not kind)
+            fault = f"{where} does not speak {kind}'s methods: {others}?"
+            raise ConfigError([f"--kind {kind}: {fault}"]) from None
         reason = error.reason.removeprefix(f"{where}: ")
-        raise VagusError(f"{where}: {reason}; is that a node's JSON-RPC endpoint?") from None
+        # What answered as a node does is one.
+        doubt = "; is that a node's JSON-RPC endpoint?"
+        doubted = isinstance(error, BadAnswer | Unreachable)
+        raise VagusError(f"{where}: {reason}{doubt if doubted else ''}") from None
     _print(shown, as_json)
 
 
@@ -111,7 +132,7 @@ async def _on_evm(
 
     wallet = Wallet.load(*key)
     try:
-        done = await deploy_hub(rpc, wallet, parameters, slowest)
+        done = await deploy_hub(rpc, wallet, parameters, slowest, say=say)
     except Retry as error:
         if "nsufficient funds" in error.reason:
             raise Retry(f"0x{wallet.address.hex()} cannot pay: fund it") from None
@@ -142,12 +163,20 @@ async def _on_cosmos(
     slowest: float,
     denom: str,
     gas_price: str,
+    guardian_prefix: str,
 ) -> dict[str, Any]:
     from vagus.adapters.cosmos.deploy import deploy_hub
     from vagus.adapters.cosmos.wallet import Wallet
 
     done = await deploy_hub(
-        rpc, Wallet.load(*key), parameters, denom=denom, gas_price=gas_price, slowest=slowest
+        rpc,
+        Wallet.load(*key),
+        parameters,
+        denom=denom,
+        gas_price=gas_price,
+        slowest=slowest,
+        guardian_prefix=guardian_prefix,
+        say=say,
     )
     return {
         "hub": done.account,
@@ -212,23 +241,37 @@ def _print(shown: dict[str, Any], as_json: bool) -> None:
         echo(f"{key:17} {', '.join(value) if isinstance(value, list) else value}")
 
 
-def _guardian(kind: Kind, address: str) -> bytes:
-    """Pack an address in the chain's own spelling; zero for nobody."""
-    from vagus.protocol import pack_address
+def _signers(given: list[str]) -> tuple[bytes, ...]:
+    from vagus.daemon.config import ConfigError
 
-    if not address:
-        return bytes(32)
-    if kind is Kind.EIP155:
-        return _hex("guardian", address, 20).rjust(32, b"\0")
-    # The namespace alone says how addresses are spelled; Solana's references have 32 letters.
-    return pack_address(f"{kind}:{'1' * 32}", address)
+    # A signer has the address that its key has on EVM chains, on any kind of chain.
+    signers = [_address("signer", Kind.EIP155, each)[12:] for each in given]
+    for text, signer in zip(given, signers, strict=True):
+        if signers.count(signer) > 1:
+            raise ConfigError([f"--signer: {text} is given more than once: each signs once"])
+    return tuple(sorted(signers))
 
 
-def _hex(name: str, text: str, size: int) -> bytes:
+def _address(flag: str, kind: Kind, text: str) -> bytes:
+    """Pack an address that was typed in the spelling of a kind of chain."""
+    from vagus.daemon.config import ConfigError
+    from vagus.protocol import pack_address, read_address
+
+    # Some chain of that kind, which no message names: Solana's references have 32 letters.
+    chain = f"{kind}:{'1' * 32}"
+    try:
+        return pack_address(chain, read_address(chain, text))
+    except ValueError as error:
+        raise ConfigError([f"--{flag}: {error}".replace(chain, kind)]) from None
+
+
+def _word(flag: str, text: str) -> bytes:
+    from vagus.daemon.config import ConfigError
+
     try:
         data = bytes.fromhex(text.removeprefix("0x"))
     except ValueError:
         data = b""
-    if len(data) != size:
-        raise ValueError(f"--{name} {text}: 0x and {2 * size} hex digits are wanted")
+    if len(data) != 32:
+        raise ConfigError([f"--{flag}: {text} is not 0x and 64 hex digits"])
     return data

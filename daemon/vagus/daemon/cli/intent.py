@@ -57,17 +57,26 @@ def send(
     agent: AgentOption = "chat@1",
     origin: FromOption = None,
     dest: ToOption = None,
-    fee: Annotated[int | None, typer.Option(help="maxFee in wei; as quoted if absent.")] = None,
+    fee: Annotated[
+        int | None,
+        typer.Option(help="maxFee in the coin's smallest unit, as wei; as quoted if absent."),
+    ] = None,
     ttl: Annotated[int, typer.Option(help="Seconds until the deadline.")] = 600,
     model: Annotated[str | None, typer.Option(help="Digest of the only model allowed.")] = None,
     callback: Annotated[str | None, typer.Option(help="Contract to call with the answer.")] = None,
-    callback_gas: Annotated[int, typer.Option(help="Gas for that call.")] = 300_000,
+    callback_gas: Annotated[
+        int | None,
+        typer.Option(help="Gas for that call, in the destination's units; 300000 if absent."),
+    ] = None,
     keystore: Annotated[
         Path | None, typer.Option(help="The requester's key; keys/user.json beside the config.")
     ] = None,
     password_file: Annotated[
         Path | None, typer.Option(help="Its password; keys/password beside the config.")
     ] = None,
+    seal: Annotated[
+        bool, typer.Option("--seal", help="Let the committee's members alone read the payload.")
+    ] = False,
     wait: Annotated[bool, typer.Option(help="Follow it at the node, and print the answer.")] = True,
     as_json: JsonOption = False,
 ) -> None:
@@ -84,7 +93,8 @@ def send(
 
     from vagus.daemon.config import ConfigError, load
     from vagus.daemon.http_client import node_url, wait_for
-    from vagus.daemon.requests import Request, check_payload, send_request
+    from vagus.daemon.request_checks import check_payload
+    from vagus.daemon.requests import Request, send_request
     from vagus.daemon.service.logs import set_up
 
     set_up("critical", "console")  # what an adapter would log, the error says
@@ -105,10 +115,11 @@ def send(
         model=model,
         callback=callback,
         callback_gas=callback_gas,
+        seal=seal,
         keystore=keystore or keys / "user.json",
         password_file=password_file or keys / "password",
     )
-    asked = uvloop.run(send_request(settings, request))
+    asked = uvloop.run(send_request(settings, request, say))
     intent_id = "0x" + asked.intent.id.hex()
     if not wait:
         shown = {"id": intent_id, "tx": asked.tx_id}
@@ -126,7 +137,14 @@ def send(
 
 @app.command()
 def show(
-    intent_id: IdArgument, config: ConfigOption = DEFAULT, as_json: JsonOption = False
+    intent_id: Annotated[
+        str,
+        typer.Argument(
+            help="The intent's id, 0x and 64 hex digits, or a transaction that asked, delivers or settles it."
+        ),
+    ],
+    config: ConfigOption = DEFAULT,
+    as_json: JsonOption = False,
 ) -> None:
     """Print where an intent stands, and its history, as the node has it."""
     import uvloop
@@ -140,10 +158,12 @@ def show(
         return
     found["output"] = readable(found["output_bytes"])
     for key, value in found.items():
-        if key != "history":
+        if key not in {"history", "committee"}:
             echo(f"{key:16} {'' if value is None else value}")
         if key == "stage" and (waits := _waits(found)):
             echo(f"{'waits':16} {waits}")
+    for line in _committee_lines(found["committee"]):
+        echo(line)
     began = found["history"][0]["at"]
     for line in found["history"]:
         echo(f"{line['at'] - began:8.2f} s  {line['stage']:10} {line['note']}")
@@ -250,6 +270,15 @@ def _waits(found: dict[str, Any]) -> str:
     since = time.strftime(_WHEN, time.gmtime(found["updated_at"]))
     until = time.strftime(_WHEN, time.gmtime(found["deadline"]))
     return f"for {what}, since {since}; its deadline is {until}"
+
+
+def _committee_lines(standing: dict[str, Any] | None) -> list[str]:
+    """Say who of the committee has said what of an intent, and what is next."""
+    if standing is None:
+        return []
+    lines = [f"{'committee':16} {standing['phase']}, {standing['votes_needed']} are needed"]
+    lines += [f"  {each['signer']}  {each['state']}" for each in standing["members"]]
+    return [*lines, f"{'next':16} {standing['next']}"]
 
 
 def _is_space(character: str) -> bool:

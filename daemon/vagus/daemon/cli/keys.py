@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vagus.daemon.cli.common import JsonOption, asking, echo, emit
+from vagus.daemon.cli.common import ConfigOption, JsonOption, asking, echo, emit
+
+if TYPE_CHECKING:
+    from vagus.daemon.config import Settings
 
 __all__ = ["app"]
 
@@ -49,14 +52,56 @@ def import_(path: PathArgument, password_file: PasswordOption) -> None:
 
 
 @app.command()
-def show(path: PathArgument, as_json: JsonOption = False) -> None:
-    """Print a keystore's address; needs no password, and shows none."""
+def show(
+    path: Annotated[
+        Path | None, typer.Argument(help="The keystore file; without it, all of the config's.")
+    ] = None,
+    config: ConfigOption = Path("vagus.toml"),
+    as_json: JsonOption = False,
+) -> None:
+    """Print a keystore's address, which needs no password; or whose keys the config names, and where they are.
+
+    The config's are opened: tokens and KMS are asked for the public half. No secret is shown.
+    """
+    from vagus.daemon.config import load
+
+    if path is None:
+        found = _configured(load(config))
+        if as_json:
+            emit({"keys": found})
+            return
+        for each in found:
+            echo(f"{each['name']:<16} {each['address']}  {each['where']}")
+    else:
+        address = _named(path)
+        emit({"address": address}) if as_json else echo(address)
+
+
+def _configured(settings: Settings) -> list[dict[str, str]]:
+    """Return the name, the address and the place of each key of a config."""
+    from vagus.adapters.signers import KeyConfig
+
+    signer = settings.signer.open_signer()
+    found = [{"name": "signer", "address": f"0x{signer.address.hex()}", "where": signer.where}]
+    if (own := settings.transport_key) is not None:
+        address, place = f"0x{own.open().address.hex()}", f"keystore {own.keystore}"
+        found.append({"name": "transport_key", "address": address, "where": place})
+    for adapter, table in zip(settings.adapters(), settings.chains, strict=True):
+        if adapter.address:
+            keys = {name: table.get(name) for name in KeyConfig.model_fields}
+            place = KeyConfig.model_validate(keys).where
+            found.append({"name": adapter.chain, "address": adapter.address, "where": place})
+    return found
+
+
+def _named(path: Path) -> str:
+    """Return the address that a keystore names."""
     from vagus.daemon.config import ConfigError
 
     if not path.is_file():
         raise ConfigError([f"{path}: no such file; `vagus keys new` makes one"])
     try:
-        address = "0x" + json.loads(path.read_bytes())["address"].lower().removeprefix("0x")
+        address: str = json.loads(path.read_bytes())["address"].lower().removeprefix("0x")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError([f"{path} is no keystore that names its address"]) from None
-    emit({"address": address}) if as_json else echo(address)
+    return f"0x{address}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +22,7 @@ ChainOption = Annotated[
     list[str] | None,
     typer.Option(
         "--chain",
-        help="id=CAIP-2,hub=CAIP-10,rpc=URL[,rpc=URL][,ws=URL]; once a chain. Asked if absent.",
+        help="id=CAIP-2,hub=CAIP-10,rpc=URL[,rpc=URL][,ws=URL][,fee_denom=COIN, on Cosmos]; once a chain. Asked if absent.",
     ),
 ]
 
@@ -54,7 +55,7 @@ def init(
     """
     from vagus.adapters.errors import WalletError
     from vagus.daemon.choices import ChainChoice, check_chains
-    from vagus.daemon.config import ConfigError
+    from vagus.daemon.config import ConfigError, load
     from vagus.daemon.folder import check_folder, make_keys, write_config
     from vagus.daemon.owner import require_owner
     from vagus.daemon.profiles import PROFILES
@@ -78,7 +79,9 @@ def init(
     except WalletError as error:
         raise ConfigError([str(error)]) from None
     say(f"signer   0x{keys.signer.hex()}   (a hub is deployed with it)")
-    say(f"account  0x{keys.account.hex()}   (pays for transactions: fund it on each chain)")
+    say(
+        f"account  0x{keys.account.hex()}   (pays for transactions; its address on each chain: below)"
+    )
     if not chains:
         signer = f"0x{keys.signer.hex()}"
         say(f"No hub yet? Stop here, `vagus hub deploy --signer {signer} …`, and come back.")
@@ -86,6 +89,8 @@ def init(
         with asking(f"no config was written: {again}"):
             chains = [_ask_chain(profile)]
     path = write_config(keys, profile, chains, port, data)
+    for each, address in load(path).committee.members[0].addresses.items():
+        say(f"fund     {address} on {each}")
     say(f"wrote    {path}")
     say(f"next     vagus doctor --config {path}, and vagus run --config {path}")
 
@@ -113,7 +118,7 @@ def _ask_chain(profile: str) -> ChainChoice:
 
     local = profile == "devnet"
     chain = _ask(
-        "Chain (CAIP-2, as eip155:11155111)",
+        "Chain (CAIP-2, as eip155:11155111, solana:…, cosmos:…)",
         lambda answer: ChainChoice.begun(answer, (), profile).check(profile),
         default="eip155:31337" if local else None,
     )
@@ -125,11 +130,19 @@ def _ask_chain(profile: str) -> ChainChoice:
             default="http://127.0.0.1:8545" if local else None,
         )
         rpc = (*rpc, found)
+    more = {}
+    if chain.startswith("cosmos:"):
+
+        def check_denom(answer: str) -> None:
+            begun = ChainChoice.begun(chain, rpc, profile)
+            replace(begun, more={"fee_denom": answer}).check(profile)
+
+        more["fee_denom"] = _ask("Coin of gas and fees (as ujuno)", check_denom)
     hub = _ask(
-        f"Hub (CAIP-10, as {chain}:0x…)",
-        lambda answer: ChainChoice(chain, answer, rpc).check(profile),
+        f"Hub (CAIP-10, as {chain}:…)",
+        lambda answer: ChainChoice(chain, answer, rpc, more=more).check(profile),
     )
-    return ChainChoice(chain, hub, rpc)
+    return ChainChoice(chain, hub, rpc, more=more)
 
 
 def _ask(question: str, check: Callable[[str], None], default: str | None = None) -> str:
@@ -176,8 +189,9 @@ def models(
     from vagus.daemon.config import backends_of, load
     from vagus.daemon.models import list_models
 
-    backends = backends_of([{"kind": "local"}]) if config is None else load(config).backend_list()
-    found = uvloop.run(list_models(backends))
+    settings = None if config is None else load(config)
+    backends = backends_of([{"kind": "local"}]) if settings is None else settings.backend_list()
+    found = uvloop.run(list_models(backends, None if settings is None else settings.money))
     if as_json:
         emit({"models": found})
         return
@@ -185,3 +199,10 @@ def models(
         shown = (each[key] for key in ("backend", "model", "revision", "quantization"))
         echo("  ".join(part for part in shown if part))
         echo(f"  {each['digest']}")
+        price, context = each["price"], each["context"]
+        if context is not None:
+            echo(f"  {context} tokens of context")
+        if price is None:
+            echo(f"  no price now: {each['unpriced']}")
+        else:
+            echo(f"  {price['input']} read, {price['output']} written, per million tokens")

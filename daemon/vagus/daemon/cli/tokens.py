@@ -26,7 +26,10 @@ def new(
     name: NameArgument,
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="intents:write pokes intents, chains:write resumes chains; repeatable."),
+        typer.Option(
+            help="intents:write pokes intents, chains:write resumes chains, backends:write releases "
+            "backends; repeatable."
+        ),
     ] = None,
     config: ConfigOption = DEFAULT,
 ) -> None:

@@ -10,35 +10,52 @@ from vagus.adapters.base import CallbackState, Question
 from vagus.protocol import ZERO32, agent_id, hub_id
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vagus.adapters.base import Requested
-    from vagus.daemon.demo.consumers import Consumers
+    from vagus.daemon.demo.consumers import Consumer
+    from vagus.daemon.roster import Roster
+    from vagus.daemon.worlds import World
 
 __all__ = ["Case", "all_cases"]
 
-FEE = 10**15
-# Over the hub's minimum, under what a delivery costs.
-LOW_FEE = 10**13
+# In the committee's unit of account: over what the dearest delivery costs, a Cosmos chain's.
+FEE = 2 * 10**16
 TTL = 300
 REFUND_TTL = 90
 CALLBACK_GAS = 1_000_000
 # A hub that no network has: nobody holds the key of this address.
 NOWHERE = "eip155:31338:0x000000000000000000000000000000000000dead"
+PROMPTS = (
+    "Which city is the capital of France? Answer in one sentence.",
+    "Explain in one sentence what a blockchain is.",
+    "Say hello in one short sentence.",
+    "What is 2 + 2?",
+    "Name one colour of the rainbow.",
+    "Write one short sentence about a cat.",
+    "Which planet is the largest? Answer in one sentence.",
+    "What is the opposite of cold?",
+    "Name an animal that can fly.",
+)
 
 
 @dataclass
 class Case:
-    """One intent: asked on chain `origin` for the hub `dest` (CAIP-10), to end with `expected`."""
+    """One intent: asked on chain `origin` for the hub `dest` (CAIP-10), to end with `expected`.
+
+    `fee` is in the smallest unit of the origin's coin.
+    """
 
     title: str
     origin: int
     dest: str
-    callback: bytes
+    consumer: Consumer
+    fee: int
     expected: str = "fulfilled"
     expected_callback: CallbackState = CallbackState.SUCCEEDED
-    prompt: str = "Which city is the capital of France? Answer in one sentence."
+    prompt: str = PROMPTS[0]
     agent: str = "chat@1"
     model: bytes = ZERO32
-    fee: int = FEE
     ttl: int = TTL
     # What became of it: the intent, what the node shows of it, and how long that took.
     asked: Requested | None = None
@@ -56,32 +73,65 @@ class Case:
             terms=b"",
             min_signers=0,
             dest_hub=hub_id(self.dest),
-            callback=self.callback,
+            callback=self.consumer.word,
             callback_gas=CALLBACK_GAS,
             deadline=now + self.ttl,
             fee=self.fee,
         )
 
 
-def all_cases(hubs: tuple[str, str], consumers: Consumers, model: bytes) -> list[Case]:
-    """Return the demo's intents for two hubs A and B; `model` is the local model's digest."""
-    a, b = hubs
-    answer_a, answer_b = consumers.answer
-    return [
-        Case("A to B", 0, b, answer_b),
-        Case("B to A", 1, a, answer_a, prompt="Explain in one sentence what a blockchain is."),
-        Case("A to A", 0, a, answer_a, prompt="Say hello in one short sentence."),
-        Case("pins the local model", 0, b, answer_b, prompt="What is 2 + 2?", model=model),
-        Case("pins a model nobody has", 0, b, answer_b, "refused", model=b"\x11" * 32),
-        Case("asks an unknown agent", 1, a, answer_a, "refused", agent="oracle-of-delphi@9"),
-        Case(
-            "its callback reverts",
-            1,
-            b,
-            consumers.reverter,
+def all_cases(
+    worlds: Sequence[World],
+    consumers: Sequence[Consumer],
+    rejecting: tuple[int, Consumer],
+    roster: Roster,
+    model: bytes,
+) -> list[Case]:
+    """Return an intent for each direction between these chains, and those that end otherwise.
+
+    `consumers` are the chains' own, `rejecting` is one that takes nothing and where it is, `model`
+    the local model's digest.
+    """
+    names = _names(worlds)
+
+    def case(title: str, origin: int, dest: int, expected: str = "fulfilled", **more: Any) -> Case:
+        fee = roster.to_coin(worlds[origin].caip2, FEE)
+        settled = {"consumer": consumers[dest], "fee": fee, "expected": expected, **more}
+        return Case(title, origin, worlds[dest].hub, **settled)
+
+    pairs = [(a, b) for a in range(len(worlds)) for b in range(len(worlds))]
+    found = [
+        case(f"{names[a]} to {names[b]}", a, b, prompt=PROMPTS[at % len(PROMPTS)])
+        for at, (a, b) in enumerate(pairs)
+    ]
+    last, rejects = len(worlds) - 1, rejecting[0]
+    own = worlds[last].caip2
+    found += [
+        case("pins the local model", 0, last, prompt=PROMPTS[3], model=model),
+        case("pins a model nobody has", 0, last, "refused", model=b"\x11" * 32),
+        case("asks an unknown agent", last, 0, "refused", agent="oracle-of-delphi@9"),
+        case(
+            "its callback fails",
+            last,
+            rejects,
+            consumer=rejecting[1],
             expected_callback=CallbackState.FAILED,
-            prompt="Write one short sentence about a cat.",
         ),
-        Case("fee below the node's cost", 1, a, answer_a, "refused", fee=LOW_FEE),
-        Case("its destination is no hub", 0, NOWHERE, answer_b, "refunded", ttl=REFUND_TTL),
+        # Over the hub's minimum, under what a delivery costs.
+        case("fee below the cost", last, last, "refused", fee=roster.allowance(own, own) // 2),
+    ]
+    patient = next((at for at, world in enumerate(worlds) if world.can_warp), None)
+    if patient is not None:
+        lost = case("its destination is no hub", patient, patient, "refunded", ttl=REFUND_TTL)
+        lost.dest = NOWHERE
+        found.append(lost)
+    return found
+
+
+def _names(worlds: Sequence[World]) -> list[str]:
+    """Return the chains' kinds, with numbers where there are several of one."""
+    labels = [world.label for world in worlds]
+    return [
+        label if labels.count(label) == 1 else f"{label} {labels[: at + 1].count(label)}"
+        for at, label in enumerate(labels)
     ]

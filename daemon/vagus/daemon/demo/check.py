@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vagus.adapters.base import IntentState
-from vagus.daemon.demo.consumers import answer_of
-from vagus.protocol import Status, keccak256
+from vagus.adapters.base import CallbackState, IntentState
+from vagus.protocol import Status, keccak256, recover
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from vagus.adapters.base import ChainAdapter, Delivery
     from vagus.daemon.demo.cases import Case
-    from vagus.daemon.demo.consumers import Consumers
-    from vagus.daemon.devnet import Devnet
+    from vagus.daemon.roster import Roster
 
 __all__ = ["check"]
 
@@ -26,7 +24,7 @@ FINAL_SECONDS = 20.0
 
 
 async def check(
-    net: Devnet, adapters: Sequence[ChainAdapter], consumers: Consumers, cases: Sequence[Case]
+    adapters: Sequence[ChainAdapter], roster: Roster, cases: Sequence[Case]
 ) -> dict[str, Any]:
     """Return the report, and under `wrong` what did not end as it should."""
     wrong: list[str] = []
@@ -35,10 +33,18 @@ async def check(
         status, delivery = await _end(adapters, case)
         if status != case.expected:
             wrong.append(f"{case.title}: ended {status}, and not {case.expected}")
+        signers: list[str] = []
         if delivery is not None:
-            wrong += await _answer_faults(net, consumers, case, delivery)
-        shown.append(_show(case, status))
-    wrong += [fault for adapter in adapters for fault in await _credit_faults(net, adapter, cases)]
+            wrong += _delivery_faults(case, delivery)
+            signers, faults = await _signers(adapters, case)
+            wrong += faults
+        shown.append({**_show(case, status), "signers": signers})
+    for consumer in {id(case.consumer): case.consumer for case in cases}.values():
+        wrong += await _stored_faults([case for case in cases if case.consumer is consumer])
+    for at, adapter in enumerate(adapters):
+        mine = [case for case in cases if case.origin == at]
+        payees = [member.payee(adapter.chain) for member in roster.members]
+        wrong += await _credit_faults(adapter, payees, mine)
     ends = [each["status"] for each in shown]
     return {
         "intents": shown,
@@ -71,6 +77,24 @@ async def _end(adapters: Sequence[ChainAdapter], case: Case) -> tuple[str, Deliv
     return (case.seen or {}).get("status") or "settled", None
 
 
+async def _signers(adapters: Sequence[ChainAdapter], case: Case) -> tuple[list[str], list[str]]:
+    """Return who signed a delivery, by its own transaction, and what is wrong with that."""
+    if case.asked is None:
+        return [], []
+    intent = case.asked.intent
+    dest = next(adapter for adapter in adapters if adapter.hub_id == intent.dest_hub)
+    delivered = await dest.delivered(intent.id, (case.seen or {}).get("deliver_tx"))
+    if delivered is None:
+        return [], [f"{case.title}: its delivery's transaction is not found"]
+    digest = delivered.attestation.digest(dest.hub_id)
+    found = [recover(digest, signature) for signature in delivered.signatures]
+    members = (await dest.hub_state()).current
+    faults = []
+    if len(set(found)) < members.threshold or not set(found) <= set(members.signers):
+        faults.append(f"{case.title}: its signers are no quorum of the hub's set")
+    return ["0x" + signer.hex() for signer in found], faults
+
+
 async def _final(
     read: Callable[[], Awaitable[T]], wanted: Callable[[T], bool], adapter: ChainAdapter
 ) -> T:
@@ -86,33 +110,54 @@ async def _final(
     return found
 
 
-async def _answer_faults(
-    net: Devnet, consumers: Consumers, case: Case, delivery: Delivery
-) -> list[str]:
-    """Compare the delivered hash with the answer shown, and with what the consumer has stored."""
-    output = ((case.seen or {}).get("output") or "").encode()
+def _delivery_faults(case: Case, delivery: Delivery) -> list[str]:
+    """Compare the delivered hash with the answer shown."""
     faults = []
-    if keccak256(output) != delivery.output_hash:
+    if keccak256(_output(case)) != delivery.output_hash:
         faults.append(f"{case.title}: the answer shown is not the one delivered")
     if delivery.callback != case.expected_callback:
         faults.append(f"{case.title}: its callback {delivery.callback.name.lower()}")
-    if case.asked and case.callback in consumers.answer:
-        chain = next(chain for chain in net.chains if chain.hub == case.dest)
-        stored = await answer_of(chain.anvil.rpc, case.callback, case.asked.intent.id)
-        if stored != output:
-            faults.append(f"{case.title}: the consumer has stored another answer")
     return faults
 
 
-async def _credit_faults(net: Devnet, adapter: ChainAdapter, cases: Sequence[Case]) -> list[str]:
-    """Compare what a hub owes with what was escrowed: fees to the node, the rest to the requester."""
-    mine = [case for case in cases if net.chains[case.origin].hub == adapter.hub]
-    fees = sum(int((case.seen or {}).get("fee") or 0) for case in mine)
-    escrowed = sum(case.fee for case in mine)
-    owed = (await adapter.credit(net.account), await adapter.credit(adapter.account))
+async def _stored_faults(cases: Sequence[Case]) -> list[str]:
+    """Compare what a consumer has stored with the answers of the intents that it should have taken."""
+    consumer = cases[0].consumer
+    taken = {
+        case.asked.intent.id: case
+        for case in cases
+        if case.asked is not None
+        and case.expected == "fulfilled"
+        and case.expected_callback == CallbackState.SUCCEEDED
+    }
+    asked = [case.asked.intent.id for case in cases if case.asked is not None]
+    stored = await consumer.answers(asked)
+    faults = [
+        f"{case.title}: the consumer has stored another answer"
+        for intent_id, case in taken.items()
+        if stored.get(intent_id, _output(case)) != _output(case)
+    ]
+    wanted = len(taken) if consumer.keeps_all else min(len(taken), 1)
+    if not stored.keys() <= taken.keys() or len(stored) != wanted:
+        faults.append(f"a consumer has {len(stored)} answers, and not {wanted}")
+    return faults
+
+
+async def _credit_faults(
+    adapter: ChainAdapter, payees: Sequence[bytes], cases: Sequence[Case]
+) -> list[str]:
+    """Compare what a hub owes with what was escrowed: fees to the members, the rest to the requester."""
+    fees = sum(int((case.seen or {}).get("fee") or 0) for case in cases)
+    escrowed = sum(case.fee for case in cases)
+    owing = [await adapter.credit(payee) for payee in payees]
+    owed = (sum(owing), await adapter.credit(adapter.account))
     if owed != (fees, escrowed - fees):
         return [f"{adapter.chain}: owes {owed}, and not {(fees, escrowed - fees)}"]
     return []
+
+
+def _output(case: Case) -> bytes:
+    return ((case.seen or {}).get("output") or "").encode()
 
 
 def _show(case: Case, status: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from decimal import Decimal
 from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -56,11 +57,16 @@ def print_summary(
     console.print(table)
     console.print(txs)
     console.print(_stages(histories))
-    fees = sum(int((case.seen or {}).get("fee") or 0) for case in cases)
-    escrowed = sum(case.fee for case in cases)
-    console.print(
-        f"fees settled {fees} wei, returned to the requester {escrowed - fees} wei", soft_wrap=True
-    )
+    if "compute" in report:
+        console.print(_served(cases, report["intents"]))
+        console.print(_sellers(report["compute"]))
+    for origin in dict.fromkeys(case.origin for case in cases):
+        mine = [case for case in cases if case.origin == origin]
+        fees = sum(int((case.seen or {}).get("fee") or 0) for case in mine)
+        escrowed = sum(case.fee for case in mine)
+        chain = next((each.seen["origin"] for each in mine if each.seen), "a chain")
+        said = f"{chain}: fees settled {fees}, returned to the requester {escrowed - fees}"
+        console.print(said, soft_wrap=True)
     for fault in report["wrong"]:
         console.print("[red]wrong[/red]", plain(fault))
     console.print("ok" if report["ok"] else "[red]not ok[/red]")
@@ -79,3 +85,47 @@ def _stages(histories: Sequence[Sequence[dict[str, Any]]]) -> Table:
         row = (str(len(seconds)), f"{median(seconds):.2f}", f"{max(seconds):.2f}")
         table.add_row(stage, *row)
     return table
+
+
+def _served(cases: Sequence[Case], intents: Sequence[dict[str, Any]]) -> Table:
+    """Return who answered the model calls of each delivered answer, as its evidence says."""
+    table = Table(
+        title="Whose models answered, as the evidence says", title_justify="left", box=None
+    )
+    for column in ("intent", "served by", "network", "region", "cost"):
+        table.add_column(column, no_wrap=True)
+    for case, shown in zip(cases, intents, strict=True):
+        for call in shown["calls"]:
+            row = (call["backend"], call["network"], call["region"], _coin(call["cost"]))
+            table.add_row(case.title, *map(plain, row))
+    return table
+
+
+def _sellers(rows: Sequence[dict[str, Any]]) -> Table:
+    """Return what each node's backends came to."""
+    title = "What each node bought, since its start; prices are for a million tokens written"
+    table = Table(title=title, title_justify="left", box=None)
+    for column in (
+        "node",
+        "backend",
+        "network",
+        "served",
+        "failed",
+        "cost",
+        "price",
+        "state",
+        "why",
+    ):
+        table.add_column(column, no_wrap=column != "why", overflow="fold")
+    for row in rows:
+        price = "" if not row.get("price") else _coin(row["price"]["output"])
+        cells = [str(row["node"]), row["backend"], row.get("network", "")]
+        cells += [str(row.get("served", "")), str(row.get("failed", ""))]
+        cells += [_coin(row["cost"]) if "cost" in row else "", price, row["state"], row["reason"]]
+        table.add_row(*map(plain, cells))
+    return table
+
+
+def _coin(amount: str) -> str:
+    """Return an amount of smallest units as units of account, short."""
+    return f"{Decimal(amount).scaleb(-18):.3g}"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING
 
 from vagus.adapters.base import Question
 from vagus.daemon.client import first_heads
+from vagus.daemon.doctor.committee import look_at_set
 from vagus.daemon.doctor.finding import Finding, Verdict, fail, ok, warn, worst
 from vagus.daemon.profiles import HUB_RULES, Hub
-from vagus.protocol import ZERO32, Halt, Refuse, Retry, VagusError, unpack_address
+from vagus.protocol import ZERO32, Halt, Refuse, Retry, VagusError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,9 +26,13 @@ OLD_HEAD = 600
 CLOCK_SKEW = 60
 # Pairs of one delivery and one settlement that the account should be good for.
 LITTLE, NONE_LEFT = 100, 10
-# docs/gas.md, committee of one: a delivery with a callback that stores 144 bytes, and a settlement
-# with five payees who have no credit yet. By CAIP-2 namespace.
-GAS = {"eip155": 131_700 + 164_290 + 190_484}
+# Committee of one: a delivery with a callback that stores 144 bytes, and a settlement with five payees
+# who have no credit yet. docs/gas.md, and docs/hub-cosmos.md.
+GAS = {"eip155": 131_700 + 164_290 + 190_484, "cosmos": 264_800 + 185_700}
+# Solana has fees by the transaction, and rent: of the delivery's account and of five credits
+# (docs/adapter-solana.md).
+SOLANA_TRANSACTIONS = 3
+SOLANA_RENT = 2_060_160 + 5 * 1_224_960
 
 
 async def look_at_chain(adapter: ChainAdapter, made: Made) -> list[Finding]:
@@ -45,11 +49,13 @@ async def look_at_chain(adapter: ChainAdapter, made: Made) -> list[Finding]:
             except VagusError as error:
                 advice = "see the endpoints above, and its log"
                 return [*endpoints, fail(f"head {adapter.chain}", str(error), advice)]
-            hub, account = await asyncio.gather(
-                _guarded(f"hub {adapter.chain}", _hub(adapter, made)),
-                _guarded(f"account {adapter.chain}", _account(adapter, heads)),
-            )
-            return [*endpoints, *_times(adapter, heads), *hub, *account]
+            found = [*endpoints, *_times(adapter, heads)]
+            try:
+                found += await _guarded(f"hub {adapter.chain}", _hub(adapter, made))
+            except Halt as error:
+                advice = "mend hub under its [[chains]], or name endpoints of the hub's own chain"
+                return [*found, fail(f"hub {adapter.chain}", error.reason, advice)]
+            return found + await _guarded(f"account {adapter.chain}", _account(adapter, heads))
     except Halt as error:
         advice = "name an endpoint of this chain in rpc under [[chains]]"
         return [fail(f"head {adapter.chain}", error.reason, advice)]
@@ -106,22 +112,7 @@ def _times(adapter: ChainAdapter, heads: Heads) -> Iterator[Finding]:
 async def _hub(adapter: ChainAdapter, made: Made) -> list[Finding]:
     state = await adapter.hub_state()
     changeable = await adapter.upgradeable()
-    name, found = f"hub {adapter.chain}", []
-    current = state.current
-    said = (
-        f"epoch {current.epoch}, threshold {current.threshold} of {len(current.signers)}, "
-        f"{'paused' if state.paused else 'open'} at block {state.at.height}"
-    )
-    if made.signer not in current.signers:
-        advice = "rotate the hub to a set with it, or run with a signer that is in the set"
-        found.append(fail(name, f"{said}; this node's signer is not in the set", advice))
-    elif current.threshold > 1:
-        advice = "a committee of several is still to come: use a hub with a threshold of 1"
-        found.append(fail(name, f"{said}; this node alone is no quorum", advice))
-    elif state.paused:
-        found.append(warn(name, said, "its guardian has paused it: nothing is delivered meanwhile"))
-    else:
-        found.append(ok(name, said))
+    found = list(look_at_set(f"hub {adapter.chain}", state, made))
     profile = made.settings.profile
     for rule in HUB_RULES:
         for words in rule.breaks(Hub(adapter.hub, state, changeable)):
@@ -141,29 +132,29 @@ async def _hub(adapter: ChainAdapter, made: Made) -> list[Finding]:
 
 async def _account(adapter: ChainAdapter, heads: Heads) -> list[Finding]:
     """Say for how many deliveries and settlements the account's coins last at the fees of now."""
-    name = f"account {adapter.chain}"
-    if not any(adapter.account):
+    name, address = f"account {adapter.chain}", adapter.address
+    if not address:
         return []  # said by the config's checks
-    address = unpack_address(adapter.chain, adapter.account)
     balance = await adapter.balance()
-    price = await _price(adapter, heads) if balance else None
-    gas = GAS.get(adapter.chain.partition(":")[0])
     if not balance:
         return [fail(name, f"{address} has nothing", "send it coins: it pays for transactions")]
-    if price is None or gas is None:
+    cost = await _pair_cost(adapter, heads)
+    if not cost:
         return [ok(name, f"{address} has {balance}; what a transaction costs now is not known")]
-    pairs = balance // (gas * price)
+    pairs = balance // cost
     said = (
-        f"{address} has {balance}: {pairs} deliveries and settlements at {gas:,} gas for both and "
-        f"up to {price / 1e9:.3g} gwei"
+        f"{address} has {balance}: {pairs} deliveries and settlements, at {cost} at most for both"
     )
     if pairs < NONE_LEFT:
         return [fail(name, said, "send it coins")]
     return [warn(name, said, "send it coins")] if pairs < LITTLE else [ok(name, said)]
 
 
-async def _price(adapter: ChainAdapter, heads: Heads) -> int | None:
-    """Return the most that a unit of gas may cost now, by estimating a request that is not sent."""
+async def _pair_cost(adapter: ChainAdapter, heads: Heads) -> int | None:
+    """Return the most that a delivery and a settlement cost now, in the coin's smallest unit.
+
+    By the fee of a request that is estimated and not sent; None where that is not known.
+    """
     state = await adapter.hub_state()
     question = Question(
         agent_id=ZERO32,
@@ -178,6 +169,10 @@ async def _price(adapter: ChainAdapter, heads: Heads) -> int | None:
         fee=state.min_fee,
     )
     try:
-        return (await adapter.estimate(adapter.request_call(question))).max_fee
+        estimate = await adapter.estimate(adapter.request_call(question))
     except (Retry, Refuse):
         return None
+    kind = adapter.chain.partition(":")[0]
+    if kind == "solana":
+        return SOLANA_TRANSACTIONS * estimate.cost + SOLANA_RENT
+    return -(-GAS[kind] * estimate.cost // estimate.gas) if kind in GAS else None

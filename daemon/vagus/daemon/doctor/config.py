@@ -14,7 +14,7 @@ from vagus.daemon.doctor.finding import Finding, fail, ok, warn
 from vagus.daemon.doctor.keys import KeyFiles
 from vagus.daemon.profiles import CONFIG_RULES, PROFILES, Made, refusals
 from vagus.daemon.tokens import TokenFileError, read_tokens
-from vagus.protocol import Refuse, VagusError, unpack_address
+from vagus.protocol import Account, Refuse, VagusError, address_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,10 +42,11 @@ def look_at(path: Path) -> Looked:
     findings = [ok("config", f"{path} is understood"), *_readable(path, settings)]
     keys = KeyFiles(settings)
     findings += [*keys.findings, *_tokens(settings), *_backends(settings), *_agents(settings)]
+    findings += _policy(settings)
     if keys.signer is None or keys.adapters is None:
         return Looked(tuple(findings), settings, None)
     made = Made(settings, keys.adapters, keys.signer)
-    findings += [*_profile(made), *_roster(made), *_data(settings)]
+    findings += [*_profile(made), *_roster(made)]
     return Looked(tuple(findings), settings, made)
 
 
@@ -65,6 +66,18 @@ def _readable(path: Path, settings: Settings) -> Iterator[Finding]:
             f"{path} has mode {mode:04o}, and an endpoint's URL in it may hold an API key",
             f"chmod 600 {path}",
         )
+
+
+def _policy(settings: Settings) -> Iterator[Finding]:
+    """Say which rules hold, and which are about agents that nobody is served by here."""
+    policy, where = settings.policy, settings.policy_file or f"[policy] of {settings.file}"
+    for name in dict.fromkeys((*policy.agents, *policy.per_agent)):
+        if name not in settings.agents:
+            advice = f'add [agents."{name}"], or take it out of the policy'
+            yield warn("policy", f"{where} names {name}, which is not served here", advice)
+    rules = [each for limits in (policy, *policy.per_agent.values()) for each in limits.rules]
+    named = ": " + ", ".join(rule.name for rule in rules) if rules else ""
+    yield ok("policy", f"{where}, {len(rules)} rule{'s' * (len(rules) != 1)} about content{named}")
 
 
 def _each(table: dict[str, Any], key: str) -> list[str]:
@@ -102,6 +115,18 @@ def _backends(settings: Settings) -> Iterator[Finding]:
         else:
             region = backend.region.replace("unknown", "not given")
             yield ok(f"backend {backend.name}", f"kind {written.get('kind')}, region {region}")
+            if backend.signs and settings.transport_key is None:
+                yield fail(
+                    f"backend {backend.name}",
+                    "it signs what it asks with the node's transport key, and there is none",
+                    "name a keystore under [transport_key]; `vagus keys new` makes one",
+                )
+            if backend.in_dollars and not settings.money.told:
+                yield warn(
+                    f"backend {backend.name}",
+                    "it charges in US dollars, and nobody says what those are worth: it has no price",
+                    "give usd or sources under [money]",
+                )
 
 
 def _agents(settings: Settings) -> Iterator[Finding]:
@@ -131,11 +156,17 @@ def _profile(made: Made) -> Iterator[Finding]:
 
 
 def _roster(made: Made) -> Iterator[Finding]:
-    roster = made.settings.committee
+    roster, file = made.settings.committee, made.settings.roster_file
+    # What a file says, its hash is on the hubs: it changes by a proposal, and not by an editor.
+    entry = (
+        "[[committee.members]]"
+        if file is None
+        else f"{file}, by a proposal (docs/committee.md#joining)"
+    )
     try:
         own = roster.member(made.signer)
     except Refuse as error:
-        advice = "name this node's signer in [[committee.members]], as every member's roster does"
+        advice = f"name this node's signer in {entry}, or run with the signer that is there"
         yield fail("roster", error.reason, advice)
         return
     yield ok(
@@ -146,38 +177,48 @@ def _roster(made: Made) -> Iterator[Finding]:
         yield warn(
             "roster size",
             "one member, and a mainnet hub's threshold is two or more",
-            "enter the other operators' signers in [[committee.members]]",
+            f"enter the other operators' signers in {entry}",
         )
     for adapter, table in zip(made.adapters, made.settings.chains, strict=True):
+        yield from _prefix(Account.parse(adapter.hub), own.addresses.get(adapter.chain), entry)
         if adapter.chain not in own.addresses:
             yield fail(
                 f"payee {adapter.chain}",
                 "the roster does not say where this node is paid: intents asked here are refused",
-                f'addresses."{adapter.chain}" in its [[committee.members]]',
+                f'addresses."{adapter.chain}" of this member in {entry}',
             )
         elif any(adapter.account) and adapter.account != own.payee(adapter.chain):
             yield warn(
                 f"payee {adapter.chain}",
                 f"{own.addresses[adapter.chain]} is not the account "
-                f"{unpack_address(adapter.chain, adapter.account)} that delivers: it is paid no gas",
-                "give the account's address in the roster, or pay from another keystore",
+                f"{adapter.address} that delivers: it is paid no gas",
+                "give the account's address in the roster, or pay from another key",
             )
-        if table.get("keystore") is None:
+        if not any(table.get(each) for each in ("keystore", "pkcs11", "kms")):
             yield fail(
                 f"account {adapter.chain}",
-                "no keystore: nothing can be delivered or settled here",
-                "keystore and password_file under its [[chains]]",
+                "no key: nothing can be delivered or settled here",
+                "keystore and password_file under its [[chains]], or pkcs11, or kms",
             )
         if adapter.chain not in roster.gas_allowance:
             yield fail(
                 f"allowance {adapter.chain}",
                 "no gas_allowance: intents that go there are refused",
-                f'"{adapter.chain}" under [committee.gas_allowance]',
+                f'"{adapter.chain}" under [committee.gas_allowance]'
+                if file is None
+                else f'gas_allowance."{adapter.chain}" in {entry}',
             )
 
 
-def _data(settings: Settings) -> Iterator[Finding]:
-    folder = settings.data
-    if folder.is_dir() and stat.S_IMODE(folder.stat().st_mode) & 0o077:
-        mode = stat.S_IMODE(folder.stat().st_mode)
-        yield warn("data folder", f"{folder} has mode {mode:04o}", f"chmod 700 {folder}")
+def _prefix(hub: Account, own: str | None, entry: str) -> Iterator[Finding]:
+    """Compare what the CAIP-2 id of a Cosmos chain does not hold, and both addresses there do."""
+    if own is None:
+        return
+    theirs, ours = address_prefix(hub.chain, hub.address), address_prefix(hub.chain, own)
+    if theirs != ours:
+        yield fail(
+            f"hub {hub.chain}",
+            f"its address begins with {theirs}1, and this node's own there with {ours}1",
+            "one of them is another chain's: see hub under its [[chains]], and "
+            f'addresses."{hub.chain}" of this member in {entry}',
+        )

@@ -15,7 +15,7 @@ from vagus.daemon.config import ConfigError, adapter_of
 from vagus.daemon.credentials import CredentialError, located
 from vagus.daemon.doctor.finding import fail, ok, warn
 from vagus.daemon.profiles import open_folder
-from vagus.protocol import VagusError, address_of
+from vagus.protocol import Retry, VagusError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,19 +39,24 @@ class KeyFiles:
         self._told: set[str] = set()
         self.findings: list[Finding] = []
         self.signer = self._open_signer()
+        self._open_transport()
         self.adapters = self._open_chains()
         self.findings += self._around()
 
     def _open_signer(self) -> bytes | None:
         files = self._settings.signer
         try:
-            signer = address_of(files.open())
-            self.findings.append(ok("signer", f"0x{signer.hex()}, {files.keystore} opens"))
+            opened = files.open_signer()
+            signer = opened.address
+            self.findings.append(ok("signer", f"0x{signer.hex()}, {opened.where} opens"))
         except CredentialError as error:
             self._sealed(error)
-            return self._named_signer(files.keystore)
+            return None if files.keystore is None else self._named_signer(files.keystore)
         except WalletError as error:
             self._broken("signer", error)
+            return None
+        except Retry as error:
+            self._away("signer", error)
             return None
         return signer
 
@@ -68,6 +73,24 @@ class KeyFiles:
         said = f"0x{signer.hex()}, as {keystore} names it; it was not opened"
         self.findings.append(ok("signer", said))
         return signer
+
+    def _open_transport(self) -> None:
+        """Open the transport key, and hold it against the roster."""
+        if self.signer is None:
+            return
+        try:
+            key = self._settings.member_key(self.signer)
+        except CredentialError as error:
+            self._sealed(error)
+        except WalletError as error:
+            self._broken("transport key", error)
+        except ConfigError as error:
+            for line in error.lines:
+                self._tell(fail("transport key", line, error.advice))
+        else:
+            if key is not None:
+                said = f"0x{key.address.hex()}, as the roster has it"
+                self.findings.append(ok("transport key", said))
 
     def _open_chains(self) -> list[ChainAdapter] | None:
         settings = self._settings
@@ -90,6 +113,8 @@ class KeyFiles:
                 found.append(reader)
             except WalletError as error:
                 self._broken(f"account {reader.chain}", error)
+            except Retry as error:
+                self._away(f"account {reader.chain}", error)
             except VagusError as error:
                 advice = "mend its table under [[chains]]"
                 self._tell(fail(f"chain {reader.chain}", str(error), advice))
@@ -108,15 +133,18 @@ class KeyFiles:
         """Warn of folders that others can reach into, and of a password beside what it opens."""
         files = self._settings.signer
         folders = set()
-        for path in (files.keystore, files.password_file):
+        pin_file = None if files.pkcs11 is None else files.pkcs11.pin_file
+        for path in (files.keystore, files.password_file, pin_file):
             with contextlib.suppress(CredentialError):
-                folders.add(located(path).parent)
+                folders.update([located(path).parent] if path is not None else [])
         for folder in sorted(each for each in folders if each.is_dir()):
             if (fault := open_folder(folder)) is not None:
                 advice = fault.rpartition("run ")[2]
                 yield warn("key folder", fault.rpartition(":")[0], advice)
         if (
             self._settings.profile != "devnet"
+            and files.keystore is not None
+            and files.password_file is not None
             and files.keystore.parent == files.password_file.parent
         ):
             yield warn(
@@ -134,6 +162,9 @@ class KeyFiles:
             folder = Path(self._settings.file).resolve().parent
             advice = f"{advice}: a relative path starts at the config's folder, {folder}"
         self._tell(fail(name, error.fault, advice))
+
+    def _away(self, name: str, error: Retry) -> None:
+        self._tell(fail(name, error.reason, "a node that starts waits for it: see that it is up"))
 
     def _faults(self, error: ConfigError) -> None:
         for line in error.lines:

@@ -16,11 +16,16 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from vagus.adapters.errors import WalletError
+from vagus.compute.leases.leased import LeasedBackend
 from vagus.daemon.config import ConfigError, backends_of
 from vagus.daemon.credentials import CredentialError
 from vagus.daemon.doctor.chain import look_at_chain
+from vagus.daemon.doctor.committee import look_at_committee
 from vagus.daemon.doctor.config import look_at
 from vagus.daemon.doctor.finding import Finding, fail, ok, warn
+from vagus.daemon.doctor.leases import look_at_leases, look_at_unattended
+from vagus.daemon.doctor.money import look_at_money
 from vagus.daemon.journal.database import read_only
 from vagus.daemon.journal.lock import holder
 from vagus.daemon.network import advice
@@ -93,6 +98,9 @@ def _checks(
         for adapter in looked.made.adapters:
             check = look_at_chain(adapter, looked.made)
             checks.append((adapter.chain, CHAIN_SECONDS, check))
+        others = look_at_committee(settings, looked.made)
+        checks.append(("the committee", CHAIN_SECONDS, others))
+    checks.append(("money", CHAIN_SECONDS, look_at_money(settings.money)))
     checks.append(("models", 2 * MODEL_SECONDS, _models(settings)))
     return checks
 
@@ -192,9 +200,14 @@ async def _models(settings: Settings) -> list[Finding]:
     backends: list[Backend] = []
     for table in settings.backends:
         # What the config's checks have said is not said again.
-        with contextlib.suppress(ConfigError, CredentialError):
-            backends += await asyncio.to_thread(backends_of, [table])
-    return list(await asyncio.gather(*(_model(each) for each in backends)))
+        with contextlib.suppress(ConfigError, CredentialError, WalletError):
+            backends += await asyncio.to_thread(backends_of, [table], "", settings.transport_key)
+    looks = (
+        look_at_leases(each, settings.data) if isinstance(each, LeasedBackend) else _model(each)
+        for each in backends
+    )
+    unknown = await look_at_unattended(settings.data, {each.name for each in backends})
+    return [*await asyncio.gather(*looks), *unknown]
 
 
 async def _model(backend: Backend) -> Finding:

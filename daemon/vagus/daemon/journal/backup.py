@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vagus.daemon.journal.database import BACKUP_ID, damage
+from vagus.daemon.journal.observing import unfence
 from vagus.daemon.journal.records import Stage
-from vagus.daemon.journal.rows import LEAVE, SCHEMA_VERSION
+from vagus.daemon.journal.rows import SCHEMA_VERSION
 from vagus.protocol import VagusError
 
 if TYPE_CHECKING:
@@ -120,12 +121,8 @@ def _refuse_another(journal: Path) -> None:
 
 def _mark(copy: sqlite3.Connection) -> int:
     """Have a node decide nothing again that was there before now; returns how many are given up."""
-    now = time.time()
     copy.execute("BEGIN")
-    undecided = "final=1 AND attestation IS NULL AND stage < 9"
-    left = copy.execute(f"{LEAVE} WHERE {undecided}", (now,)).rowcount
-    copy.execute("DELETE FROM fences")
-    copy.execute("INSERT INTO restores VALUES(?)", (now,))
+    left = unfence(copy, time.time())
     copy.execute("PRAGMA application_id=0")
     copy.execute("COMMIT")
     return left

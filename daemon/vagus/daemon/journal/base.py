@@ -11,7 +11,15 @@ import abc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from vagus.daemon.journal.records import Halted, IntentRecord, Kind, Stage, TxRecord
+from vagus.daemon.journal.records import (
+    Halted,
+    IntentRecord,
+    Kind,
+    Said,
+    SaidRow,
+    Stage,
+    TxRecord,
+)
 from vagus.protocol import VagusError
 
 if TYPE_CHECKING:
@@ -20,13 +28,17 @@ if TYPE_CHECKING:
 
     from vagus.adapters.base import Built, Cursor, Requested, Step
 
-__all__ = ["Commit", "DamagedError", "Entry", "Journal", "Transition"]
+__all__ = ["Commit", "DamagedError", "Entry", "EquivocationError", "Journal", "Transition"]
 
 
 class DamagedError(VagusError):
     """The journal cannot be trusted any more: the node ends, and signs nothing by what it says."""
 
     exit_code = 3
+
+
+class EquivocationError(RuntimeError):
+    """This member has said otherwise before: a defect, or a second journal of one key. Nothing was kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +77,12 @@ class Commit:
 
 
 class Journal(abc.ABC):
-    """Where a node keeps intents, transactions, lanes, cursors and evidence."""
+    """Where a node keeps intents, transactions, lanes, cursors, evidence, and what it has said."""
 
-    fault: str | None = None
-    """Why the newest write was not made durable, None where it was. While it stands, sign nothing."""
+    @property
+    @abc.abstractmethod
+    def fault(self) -> str | None:
+        """Why the newest write was not made durable, None where it was. While it stands, sign nothing."""
 
     @abc.abstractmethod
     async def __aenter__(self) -> Self:
@@ -111,7 +125,7 @@ class Journal(abc.ABC):
 
     @abc.abstractmethod
     def fence(self, hub: str, next_seq: int) -> Awaitable[None]:
-        """Say, once after a restore, that a hub's intents before `next_seq` were there before it.
+        """Say, once after a restore or `adopt`, that a hub's intents before `next_seq` were there before it.
 
         The lost journal may have decided them. `observe` leaves those to their refund that this one
         has no outcome of.
@@ -171,11 +185,53 @@ class Journal(abc.ABC):
         transactions are among the chain's newest go back to the stage that follows them.
         """
 
+    @abc.abstractmethod
+    def say(
+        self,
+        intent_id: bytes,
+        hub: bytes,
+        epoch: int,
+        said: Sequence[Said],
+        outcome: bytes | None = None,
+        receipt: bytes | None = None,
+    ) -> Awaitable[list[bytes]]:
+        """Record what this member is about to say of a known intent; return the envelopes to send.
+
+        `hub` is the 32-byte id of the hub whose set acts, and `epoch` that set's. Of one kind and
+        round there is one value: said again, the first envelope stands and is returned. `outcome` and
+        `receipt` (32 bytes) are what a signature among `said` is for: one of each an intent, whatever
+        the hub and epoch. Raises EquivocationError where another value stands, or a sequence was used.
+        """
+
+    @abc.abstractmethod
+    def adopt(self, sequence: int) -> Awaitable[None]:
+        """Go on above a sequence that others have heard of this member: this journal lost its end.
+
+        To be called before intents are carried: those without an outcome are left to their refund,
+        and each hub is unfenced, as after a restore.
+        """
+
+    @abc.abstractmethod
+    def hear(self, member: bytes, sequence: int, envelope: bytes) -> Awaitable[None]:
+        """Keep a member's envelope if its sequence (uint64) is the highest of that member."""
+
+    @abc.abstractmethod
+    def keep_check(self, intent_id: bytes, member: bytes, envelope: bytes) -> Awaitable[None]:
+        """Keep a member's signed check of a known intent's outcome; its first stands."""
+
+    @abc.abstractmethod
+    def keep_evidence(self, digest: bytes, document: bytes) -> Awaitable[None]:
+        """Keep an evidence document of another member; ValueError unless the hash is its keccak256."""
+
+    @abc.abstractmethod
+    def note_set(self, hub: bytes, epoch: int, roster: bytes) -> Awaitable[None]:
+        """Keep which roster (its hash) a hub (32-byte id) had with its set of an epoch."""
+
     # Reads
 
     @abc.abstractmethod
     def unfenced(self, hub: str) -> bool:
-        """Whether this journal was restored from a backup and the hub has no `fence` since."""
+        """Whether this journal lost its end (`restore`, `adopt`) and the hub has no `fence` since."""
 
     @abc.abstractmethod
     async def halts(self) -> list[Halted]:
@@ -254,3 +310,35 @@ class Journal(abc.ABC):
     @abc.abstractmethod
     async def evidence(self, digest: bytes) -> bytes | None:
         """Return the evidence document with this hash, or None."""
+
+    @abc.abstractmethod
+    async def intent_of(self, tx_id: str) -> IntentRecord | None:
+        """Return the first intent that a transaction asked, delivers or settles, or None."""
+
+    @abc.abstractmethod
+    async def sets(self) -> dict[tuple[bytes, int], bytes]:
+        """Return the hash of each roster that a hub was seen with, by the hub's id and the epoch."""
+
+    @abc.abstractmethod
+    async def said(self, intent_id: bytes) -> list[SaidRow]:
+        """Return what this member has said of an intent, in order of sequence."""
+
+    @abc.abstractmethod
+    async def pledged(self, intent_id: bytes) -> tuple[bytes | None, bytes | None]:
+        """Return the outcome and the receipt that this member has signed for, None where none."""
+
+    @abc.abstractmethod
+    async def sequence(self) -> int:
+        """Return the highest sequence that was used or adopted, 0 where none was."""
+
+    @abc.abstractmethod
+    async def highest(self) -> bytes | None:
+        """Return the envelope of the highest sequence in this journal, or None."""
+
+    @abc.abstractmethod
+    async def heard(self) -> dict[bytes, tuple[int, bytes]]:
+        """Return, by member, the highest sequence that was heard of it, and its envelope."""
+
+    @abc.abstractmethod
+    async def checks(self, intent_id: bytes) -> list[tuple[bytes, bytes]]:
+        """Return the checks of an intent's outcome: members and their envelopes, the first first."""

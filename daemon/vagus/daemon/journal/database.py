@@ -131,8 +131,11 @@ def action_of(error: sqlite3.Error, path: Path, what: str) -> BaseException:
 
     `what` names what failed, as in "cannot be written".
     """
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in _DAMAGE:
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None and isinstance(error, sqlite3.OperationalError):
+        # Python's own and not SQLite's: a text that is no UTF-8, which it would quote.
+        return damaged(path, "a text in it is not UTF-8")
+    if code is not None and code & 0xFF in _DAMAGE:
         return damaged(path, str(error))
     if isinstance(error, sqlite3.OperationalError):
         return Retry(f"the journal {what}: {error}", after=RETRY_SECONDS)

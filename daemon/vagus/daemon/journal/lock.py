@@ -35,25 +35,31 @@ def data_folder(
     Raises DataInUseError, which ends with `advice`, and VagusError for a folder that cannot be
     written.
     """
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise VagusError(
-            f"{path} cannot be written ({error.strerror}): the journal is kept there, so mount it "
-            "for writing and let this user own it, or set another `data` folder"
-        ) from None
-    try:
+    with contextlib.ExitStack() as stack:
+        with _writable(path):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            stack.callback(os.close, handle)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
             raise DataInUseError(f"{path} is in use by process {owner}: {advice}") from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        with _writable(path):
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         yield path
-    finally:
-        os.close(handle)
+
+
+@contextlib.contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise VagusError(
+            f"{path} cannot be written ({error.strerror}): mount it for writing, with room on it, "
+            "and let this user own it, or take another folder (`data` in a config)"
+        ) from None
 
 
 def holder(path: Path) -> int | None:

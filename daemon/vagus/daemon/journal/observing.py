@@ -7,18 +7,18 @@ back, leave rows that are not: the next final reading finds their intents, or or
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vagus.daemon.journal.records import Halted, IntentRecord, Kind, Stage
-from vagus.daemon.journal.rows import INTENTS, LEAVE, decode_intent
+from vagus.daemon.journal.rows import INTENTS, LEAVE
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from vagus.adapters.base import Cursor, Requested
 
-__all__ = ["HALTS", "halt", "observe", "resume"]
+__all__ = ["HALTS", "halt", "observe", "resume", "unfence"]
 
 HALTS = "SELECT chain, reason, at FROM halts"
 
@@ -30,8 +30,9 @@ _LOOKED_AT_AGAIN = 1000
 # An orphan that has an outcome goes on with it: a node signs one for an intent, ever.
 _OBSERVE = """
 INSERT INTO intents(id, hub, struct, payload, terms, height, request_tx, stage, seen_at, updated_at,
-  final) VALUES(?,?,?,?,?,?,?,1,?,?,?)
+  final, block_hash) VALUES(?,?,?,?,?,?,?,1,?,?,?,?)
 ON CONFLICT(id) DO UPDATE SET final=1, height=excluded.height, request_tx=excluded.request_tx,
+  block_hash=excluded.block_hash,
   updated_at=excluded.updated_at, note=CASE WHEN stage=12 THEN 'its block is back' ELSE note END,
   stage=CASE WHEN stage<>12 THEN stage WHEN attestation IS NULL THEN 1 ELSE 4 END,
   reason=CASE WHEN stage=12 THEN '' ELSE reason END,
@@ -53,6 +54,7 @@ UPDATE intents SET stage=?, updated_at=?, note='looked at again: its chain was h
 WHERE stage>? AND stage<=10 AND key IN (
   SELECT intent FROM txs WHERE lane>=? AND lane<? AND kind=? ORDER BY key DESC LIMIT ?)
 """
+_UNDECIDED = "final=1 AND attestation IS NULL AND stage < 9"
 _CURSOR = "INSERT OR REPLACE INTO cursors(hub, next_seq, height, hash) VALUES(?,?,?,?)"
 
 
@@ -62,13 +64,14 @@ def observe(
     found: Sequence[Requested],
     cursor: Cursor | None,
     fence: int,
+    decode: Callable[[Sequence[Any]], IntentRecord],
 ) -> list[IntentRecord]:
-    """Record what was read of a hub; return what is to be carried from now on.
+    """Record what was read of a hub; return what is to be carried from now on, `decode`d.
 
     Intents below `fence` are left where the journal knows no outcome of theirs: it was restored.
     """
     now, final = time.time(), cursor is not None
-    observed = [_observe(db, _record(hub, each, now), final, fence) for each in found]
+    observed = [_observe(db, _record(hub, each, now), final, fence, decode) for each in found]
     if cursor is None:
         return []
     db.execute(_ORPHAN, (now, hub, cursor.height))
@@ -97,12 +100,34 @@ def resume(db: sqlite3.Connection, chain: str) -> Halted | None:
     return Halted(*row)
 
 
+def unfence(db: sqlite3.Connection, now: float) -> int:
+    """Give up what a lost journal may have decided; return how many intents that are known here.
+
+    Each hub is to be fenced again, so that those which are not known are given up as well.
+    """
+    left = db.execute(f"{LEAVE} WHERE {_UNDECIDED}", (now,)).rowcount
+    db.execute("DELETE FROM fences")
+    db.execute("INSERT INTO restores VALUES(?)", (now,))
+    return left
+
+
 def _observe(
-    db: sqlite3.Connection, record: IntentRecord, final: bool, fence: int
+    db: sqlite3.Connection,
+    record: IntentRecord,
+    final: bool,
+    fence: int,
+    decode: Callable[[Sequence[Any]], IntentRecord],
 ) -> IntentRecord | None:
     """Record one intent; return it where it is to be carried from now on."""
     what = (record.id, record.origin, record.intent.encode(), record.payload, record.terms)
-    when = (record.height, record.request_tx, record.seen_at, record.seen_at, final)
+    when = (
+        record.height,
+        record.request_tx,
+        record.seen_at,
+        record.seen_at,
+        final,
+        record.block_hash,
+    )
     row = db.execute(_OBSERVE, (*what, *when)).fetchone()
     if row is None or Stage(row[0]).ended:
         return None
@@ -111,7 +136,7 @@ def _observe(
             db.execute(f"{LEAVE} WHERE id=?", (record.updated_at, record.id))
             return None
         return record
-    return decode_intent(db.execute(f"{INTENTS} WHERE id=?", (record.id,)).fetchone())
+    return decode(db.execute(f"{INTENTS} WHERE id=?", (record.id,)).fetchone())
 
 
 def _record(hub: str, found: Requested, now: float) -> IntentRecord:
@@ -122,6 +147,7 @@ def _record(hub: str, found: Requested, now: float) -> IntentRecord:
         payload=found.payload,
         terms=found.terms,
         height=found.height,
+        block_hash=found.block_hash,
         request_tx=found.tx_id,
         stage=Stage.OBSERVED,
         seen_at=now,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from vagus.adapters.base import TxStage
@@ -11,9 +11,9 @@ from vagus.protocol import Attestation, FeeFormula, Intent, Payout, Receipt, Sta
 
 if TYPE_CHECKING:
     from vagus.agents import Route
-    from vagus.daemon.execute import Outcome
+    from vagus.daemon.execute import Run
 
-__all__ = ["Halted", "IntentRecord", "Kind", "Stage", "TxRecord"]
+__all__ = ["Halted", "IntentRecord", "Kind", "Said", "SaidRow", "Stage", "TxRecord"]
 
 
 class Stage(enum.IntEnum):
@@ -57,11 +57,14 @@ class Kind(enum.StrEnum):
 class IntentRecord:
     """One intent as the journal has it. What a stage has not reached yet is None or empty.
 
-    `route`, `outcome` and `tx` are what this process chose, has not journalled yet, and sent: after
-    a restart they are None, and found again. `elsewhere` is what this process saw done for it with
+    `route`, `run` and `tx` are what this process chose, has not journalled yet, and sent, `lost` what
+    models may charge for calls that gave no answer, in the committee's unit of account, and
+    `requested_at` the origin's time of the request: after a restart they are None, and found again. `elsewhere` is what this process saw done for it with
     this node's keys, and not by this journal. `origin` is the CAIP-10 of the hub it was asked on; `seen_at` and `updated_at` are the node's
     clock in seconds, for people: no decision reads them. `fee` is the agent's formula as it was when
     the outcome was fixed: what a delivered answer earns must not hang on a plugin that is gone.
+    `block_hash` is the 32-byte hash of the block that holds the request, `epoch` the one whose set
+    decided the outcome, and `leader` the member (20 bytes) that ran what was decided.
     """
 
     id: bytes
@@ -85,10 +88,15 @@ class IntentRecord:
     callback_failed: bool = False
     payouts: tuple[Payout, ...] = ()
     receipt: Receipt | None = None
+    block_hash: bytes = b""
+    epoch: int | None = None
+    leader: bytes | None = None
     route: Route | None = None
-    outcome: Outcome | None = None
+    run: Run | None = None
+    lost: int = 0
     tx: TxRecord | None = None
     elsewhere: str = ""
+    requested_at: int | None = None
 
 
 @dataclass(slots=True)
@@ -102,6 +110,30 @@ class TxRecord:
     stage: TxStage
     tx_id: str
     state: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What this member says of an intent, once a kind and round.
+
+    `value` is what it stands for, 32 bytes, or b"" where it is none; `envelope` the signed bytes that
+    leave; `private` what does not, such as the salt of a commitment.
+    """
+
+    kind: int
+    round: int
+    sequence: int
+    value: bytes
+    envelope: bytes
+    private: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaidRow(Said):
+    """`Said` as it was journalled: for which hub (32-byte id) and which of its epochs."""
+
+    hub: bytes
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,10 @@ from vagus.protocol import (
     Receipt,
     Status,
     encode_payouts,
+    hash_terms,
+    hub_id,
+    keccak256,
+    payouts_hash,
 )
 
 if TYPE_CHECKING:
@@ -28,13 +32,14 @@ __all__ = [
     "encode_change",
 ]
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 6
 
 # The history is written by triggers, so that no move is without its line; `note` is the newest one's.
 # `final` is 1 once the intent was read in a final block: only then is it carried. Lines and
 # transactions name their intent by its key and not by its id, since ids are spread over the whole
 # of an index, and each would dirty a page of its own. Tables of large rows have a rowid: without
-# one a row over a quarter of a page spills, and a write costs twice.
+# one a row over a quarter of a page spills, and a write costs twice. A member's sequence is above
+# all before it, so that what it says is written at the table's end.
 SCHEMA = """
 CREATE TABLE intents(
   key INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, hub TEXT NOT NULL, struct BLOB NOT NULL, payload BLOB NOT NULL,
@@ -44,11 +49,12 @@ CREATE TABLE intents(
   attestation BLOB,
   signatures BLOB NOT NULL DEFAULT x'', callback_failed INTEGER NOT NULL DEFAULT 0,
   payouts BLOB NOT NULL DEFAULT x'', receipt BLOB, final INTEGER NOT NULL DEFAULT 0,
-  note TEXT NOT NULL DEFAULT ''
+  note TEXT NOT NULL DEFAULT '', block_hash BLOB NOT NULL DEFAULT x'', epoch INTEGER, leader BLOB
 );
 CREATE INDEX intents_stage ON intents(stage, seen_at);
 CREATE INDEX intents_tip ON intents(hub, height) WHERE final=0;
 CREATE INDEX intents_seen ON intents(seen_at);
+CREATE INDEX intents_request ON intents(request_tx);
 CREATE TABLE history(
   key INTEGER PRIMARY KEY, intent INTEGER NOT NULL, stage INTEGER NOT NULL, at REAL NOT NULL,
   note TEXT NOT NULL
@@ -65,6 +71,7 @@ CREATE TABLE txs(
   stage TEXT NOT NULL, tx_id TEXT NOT NULL, state BLOB NOT NULL, at REAL NOT NULL
 );
 CREATE INDEX txs_intent ON txs(intent);
+CREATE INDEX txs_id ON txs(tx_id);
 CREATE TABLE lanes(lane TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE cursors(
   hub TEXT PRIMARY KEY, next_seq INTEGER NOT NULL, height INTEGER NOT NULL, hash BLOB NOT NULL
@@ -73,12 +80,29 @@ CREATE TABLE evidence(hash BLOB PRIMARY KEY, document BLOB NOT NULL, at REAL NOT
 CREATE TABLE halts(chain TEXT PRIMARY KEY, reason TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE restores(at REAL NOT NULL);
 CREATE TABLE fences(hub TEXT PRIMARY KEY, next_seq INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE said(
+  sequence INTEGER PRIMARY KEY, intent INTEGER NOT NULL, hub BLOB NOT NULL, epoch INTEGER NOT NULL,
+  kind INTEGER NOT NULL, round INTEGER NOT NULL, value BLOB NOT NULL, envelope BLOB NOT NULL,
+  private BLOB NOT NULL, UNIQUE(intent, hub, epoch, kind, round)
+);
+CREATE TABLE pledges(
+  intent INTEGER NOT NULL, kind TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY(intent, kind)
+) WITHOUT ROWID;
+CREATE TABLE sets(
+  hub BLOB NOT NULL, epoch INTEGER NOT NULL, roster BLOB NOT NULL, PRIMARY KEY(hub, epoch)
+) WITHOUT ROWID;
+CREATE TABLE adopted(sequence INTEGER NOT NULL);
+CREATE TABLE heard(member BLOB PRIMARY KEY, sequence BLOB NOT NULL, envelope BLOB NOT NULL);
+CREATE TABLE checks(
+  key INTEGER PRIMARY KEY, intent INTEGER NOT NULL, member BLOB NOT NULL, envelope BLOB NOT NULL,
+  UNIQUE(intent, member)
+);
 """
 
 # Leaves intents to their refund that a lost journal may have decided; a WHERE follows.
 LEAVE = (
     "UPDATE intents SET stage=11, updated_at=?, note='restored without its outcome', reason='asked "
-    "before the journal was restored from a backup, which has no outcome of it: left to its refund'"
+    "before the journal was restored, which has no outcome of it: left to its refund'"
 )
 
 INTENT_COLUMNS = (
@@ -103,6 +127,9 @@ INTENT_COLUMNS = (
     "callback_failed",
     "payouts",
     "receipt",
+    "block_hash",
+    "epoch",
+    "leader",
 )
 
 INTENTS = f"SELECT {', '.join(INTENT_COLUMNS)} FROM intents"  # noqa: S608 - our own column names
@@ -132,6 +159,9 @@ _ENCODERS: dict[str, Callable[[Any], Any]] = {
     "callback_failed": int,
     "payouts": encode_payouts,
     "receipt": _encode_message,
+    "block_hash": bytes,
+    "epoch": int,
+    "leader": bytes,
 }
 
 
@@ -141,8 +171,11 @@ def encode_change(field: str, value: Any) -> Any:
 
 
 def decode_intent(row: Sequence[Any]) -> IntentRecord:
-    """Return the record of a row of INTENT_COLUMNS."""
-    return IntentRecord(
+    """Return the record of a row of INTENT_COLUMNS.
+
+    Raises ValueError, TypeError or OverflowError for what no write of ours can have left.
+    """
+    record = IntentRecord(
         id=row[0],
         origin=row[1],
         intent=Intent.decode(row[2]),
@@ -164,7 +197,40 @@ def decode_intent(row: Sequence[Any]) -> IntentRecord:
         callback_failed=bool(row[18]),
         payouts=tuple(_decode_payout(part) for part in _slices(row[19], _PAYOUT)),
         receipt=None if row[20] is None else Receipt.decode(row[20]),
+        block_hash=row[21],
+        epoch=row[22],
+        leader=row[23],
     )
+    _check(record)
+    return record
+
+
+def _check(record: IntentRecord) -> None:
+    """Hold what a row has against the hashes that it has of it; ValueError where one is another's.
+
+    An adapter hands on no payload and no terms but the intent's own: what differs here was written
+    otherwise, and a node that went on would sign for what nobody asked.
+    """
+    intent, outcome, receipt = record.intent, record.attestation, record.receipt
+    parts = [
+        ("struct", intent.id == record.id and intent.origin_hub == hub_id(record.origin)),
+        ("payload", keccak256(record.payload) == intent.payload_hash),
+        ("terms", hash_terms(record.terms) == intent.terms_hash),
+    ]
+    if outcome is not None:
+        own = (outcome.intent_id, outcome.origin_hub) == (record.id, intent.origin_hub)
+        parts += [
+            ("attestation", own and outcome.status == record.status),
+            ("output", keccak256(record.output) == outcome.output_hash),
+        ]
+    if receipt is not None:
+        own = (receipt.intent_id, receipt.dest_hub) == (record.id, intent.dest_hub)
+        parts += [
+            ("receipt", own),
+            ("payouts", payouts_hash(record.payouts) == receipt.payouts_hash),
+        ]
+    if wrong := [name for name, good in parts if not good]:
+        raise ValueError(f"not the intent's own: {', '.join(wrong)}")
 
 
 def _slices(data: bytes, size: int) -> list[bytes]:

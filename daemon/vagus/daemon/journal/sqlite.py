@@ -1,4 +1,4 @@
-"""The journal on SQLite: one writer thread that commits what has gathered since its last commit.
+"""The journal on SQLite, in one file.
 
 WAL with synchronous FULL: a commit is on disk when it returns. Group commit makes that cheap:
 25,000 transitions/s in groups of 64 against 3,900 alone (two cores).
@@ -7,22 +7,29 @@ WAL with synchronous FULL: a commit is on disk when it returns. Group commit mak
 from __future__ import annotations
 
 import asyncio
-import queue
 import shutil
 import sqlite3
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from vagus.adapters.base import Cursor, TxStage
+from vagus.daemon.journal import said as saying
 from vagus.daemon.journal.base import Commit, DamagedError, Entry, Journal, Transition
-from vagus.daemon.journal.database import action_of, connect, damaged, open_journal, page_write
-from vagus.daemon.journal.observing import HALTS, halt, observe, resume
-from vagus.daemon.journal.records import Halted, IntentRecord, Kind, Stage, TxRecord
+from vagus.daemon.journal.database import connect, damaged, open_journal, page_write
+from vagus.daemon.journal.observing import HALTS, halt, observe, resume, unfence
+from vagus.daemon.journal.records import (
+    Halted,
+    IntentRecord,
+    Kind,
+    Said,
+    SaidRow,
+    Stage,
+    TxRecord,
+)
 from vagus.daemon.journal.rows import INTENT_COLUMNS, INTENTS, decode_intent, encode_change
-from vagus.protocol import Retry
+from vagus.daemon.journal.writer import Writer
+from vagus.protocol import Retry, keccak256
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -33,9 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SqliteJournal"]
 
-T = TypeVar("T")
-
-_GROUP = 512
 # What must be free on the disk, in bytes: the log as it is before it is copied into the file.
 ROOM = 16 << 20
 
@@ -77,6 +81,10 @@ SELECT stage, edges, COUNT(*), SUM(seconds) FROM (
 _COUNTED = """
 SELECT (SELECT MAX(key) FROM history), stage, COUNT(*) FROM intents GROUP BY stage
 """
+_OF_TX = """
+WHERE key=(SELECT MIN(key) FROM (SELECT key FROM intents WHERE request_tx=?1
+  UNION ALL SELECT intent FROM txs WHERE tx_id=?1))
+"""
 _WAITING = "SELECT stage, MIN(updated_at) FROM intents WHERE stage < 9 GROUP BY stage"
 
 
@@ -85,11 +93,15 @@ class SqliteJournal(Journal):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._queue: queue.SimpleQueue[list[_Write] | None] = queue.SimpleQueue()
-        self._gathered: list[_Write] = []
+        self._writer = Writer(path)
+        self._write = self._writer.write
         self._moves: dict[tuple[str, ...], str] = {}
-        self._listeners: list[Callable[[Commit], None]] = []
-        self._damaged: DamagedError | None = None
+
+    @property
+    def fault(self) -> str | None:
+        """Why the newest write was not made durable, or none is any more; None where it was."""
+        damage = self._writer.damaged
+        return self._writer.fault if damage is None else str(damage)
 
     async def __aenter__(self) -> Self:
         """Open, and make the schema where it is missing."""
@@ -100,8 +112,7 @@ class SqliteJournal(Journal):
         self._reader_db = connect(self._path)
         self._reader_db.execute("PRAGMA query_only=1")
         self._reader = ThreadPoolExecutor(1, "journal-reader")
-        self._writer = threading.Thread(target=self._run, name="journal-writer", daemon=True)
-        self._writer.start()
+        self._writer.start(self._db)
         return self
 
     async def __aexit__(
@@ -111,16 +122,27 @@ class SqliteJournal(Journal):
         trace: TracebackType | None,
     ) -> None:
         """Make durable what was called, then close."""
-        self._hand_over()
-        self._queue.put(None)
-        self._writer.join()
+        self._writer.stop()
         self._reader.shutdown()
         self._reader_db.close()
         self._db.close()
 
     def on_commit(self, listener: Callable[[Commit], None]) -> None:
         """Call a listener on the event loop after each commit."""
-        self._listeners.append(listener)
+        self._writer.listeners.append(listener)
+
+    async def probe(self) -> None:
+        """Go through the writer, and write a page where the last write failed; see `Journal.probe`.
+
+        Before a disk is full it is too full: a page may fit where an intent does not.
+        """
+        free = shutil.disk_usage(self._path.parent).free
+        if free < ROOM:
+            self._writer.fault = f"its disk has {free // 1024} KB left"
+            raise Retry(
+                f"the journal is not written: {self.fault}, and {ROOM // 1024} are kept", 5.0
+            )
+        await self._write(page_write if self.fault else _nothing, probe=True)
 
     # Writes
 
@@ -132,7 +154,7 @@ class SqliteJournal(Journal):
         def write(db: sqlite3.Connection) -> list[IntentRecord]:
             if self.unfenced(hub):
                 raise RuntimeError(f"{hub} is read after a restore, and has no fence")
-            return observe(db, hub, found, cursor, self._fences.get(hub, 0))
+            return observe(db, hub, found, cursor, self._fences.get(hub, 0), self._decode)
 
         return self._write(write)
 
@@ -206,6 +228,60 @@ class SqliteJournal(Journal):
         """Take back a chain's halt, and have what is known of it looked at again; see `Journal`."""
         return self._write(lambda db: resume(db, chain))
 
+    def say(
+        self,
+        intent_id: bytes,
+        hub: bytes,
+        epoch: int,
+        said: Sequence[Said],
+        outcome: bytes | None = None,
+        receipt: bytes | None = None,
+    ) -> Awaitable[list[bytes]]:
+        """Record what is about to be said; see `Journal.say`."""
+        lines = tuple(said)
+        return self._write(
+            lambda db: saying.say(db, intent_id, hub, epoch, lines, outcome, receipt)
+        )
+
+    def adopt(self, sequence: int) -> Awaitable[None]:
+        """Go on above a sequence that others have heard; see `Journal.adopt`."""
+
+        def write(db: sqlite3.Connection) -> None:
+            saying.adopt(db, sequence)
+            unfence(db, time.time())
+            # Here and not once it is durable: a reading that is queued behind it finds no fence.
+            self._restored = True
+            self._fences.clear()
+
+        return self._write(write)
+
+    def hear(self, member: bytes, sequence: int, envelope: bytes) -> Awaitable[None]:
+        """Keep a member's highest envelope."""
+        return self._write(lambda db: saying.hear(db, member, sequence, envelope))
+
+    def keep_check(self, intent_id: bytes, member: bytes, envelope: bytes) -> Awaitable[None]:
+        """Keep a member's first check of an intent's outcome."""
+        return self._write(lambda db: saying.keep_check(db, intent_id, member, envelope))
+
+    def keep_evidence(self, digest: bytes, document: bytes) -> Awaitable[None]:
+        """Keep an evidence document of another member, if the hash is its own."""
+        if keccak256(document) != digest:
+            raise ValueError(f"the document's hash is not 0x{digest.hex()}")
+
+        def write(db: sqlite3.Connection) -> None:
+            db.execute(_EVIDENCE, (digest, document, time.time()))
+
+        return self._write(write)
+
+    def note_set(self, hub: bytes, epoch: int, roster: bytes) -> Awaitable[None]:
+        """Keep which roster a hub had with its set of an epoch."""
+        row = (hub, epoch, roster)
+
+        def write(db: sqlite3.Connection) -> None:
+            db.execute("INSERT OR REPLACE INTO sets VALUES(?,?,?)", row)
+
+        return self._write(write)
+
     def _prepare_move(
         self, record: IntentRecord, to: Stage, note: str, changes: dict[str, Any]
     ) -> Callable[[sqlite3.Connection, float], None]:
@@ -261,6 +337,11 @@ class SqliteJournal(Journal):
     async def intent(self, intent_id: bytes) -> IntentRecord | None:
         """Return one intent, or None."""
         rows = await self._read(f"{INTENTS} WHERE id=?", intent_id)
+        return self._decode(rows[0]) if rows else None
+
+    async def intent_of(self, tx_id: str) -> IntentRecord | None:
+        """Return the first intent that a transaction asked, delivers or settles, or None."""
+        rows = await self._read(f"{INTENTS} {_OF_TX}", tx_id)
         return self._decode(rows[0]) if rows else None
 
     async def intents(self, limit: int, stage: Stage | None = None) -> list[IntentRecord]:
@@ -321,7 +402,42 @@ class SqliteJournal(Journal):
     async def evidence(self, digest: bytes) -> bytes | None:
         """Return the evidence document with this hash, or None."""
         rows = await self._read("SELECT document FROM evidence WHERE hash=?", digest)
+        if rows and keccak256(rows[0][0]) != digest:
+            raise self._damaged(f"evidence 0x{digest.hex()}: its document is another one")
         return rows[0][0] if rows else None
+
+    async def sets(self) -> dict[tuple[bytes, int], bytes]:
+        """Return which rosters hubs were seen with."""
+        rows = await self._read("SELECT hub, epoch, roster FROM sets")
+        return {(hub, epoch): roster for hub, epoch, roster in rows}
+
+    async def said(self, intent_id: bytes) -> list[SaidRow]:
+        """Return what this member has said of an intent, in order of sequence."""
+        rows = await self._read(saying.SAID, intent_id)
+        return [SaidRow(*row[:6], hub=row[6], epoch=row[7]) for row in rows]
+
+    async def pledged(self, intent_id: bytes) -> tuple[bytes | None, bytes | None]:
+        """Return the outcome and the receipt that this member has signed for."""
+        rows = dict(await self._read(saying.PLEDGES, intent_id))
+        return rows.get("outcome"), rows.get("receipt")
+
+    async def sequence(self) -> int:
+        """Return the highest sequence that was used or adopted, 0 where none was."""
+        return int((await self._read(saying.SEQUENCE))[0][0])
+
+    async def highest(self) -> bytes | None:
+        """Return the envelope of the highest sequence in this journal, or None."""
+        rows = await self._read(saying.HIGHEST)
+        return rows[0][0] if rows else None
+
+    async def heard(self) -> dict[bytes, tuple[int, bytes]]:
+        """Return, by member, the highest sequence that was heard of it, and its envelope."""
+        rows = await self._read(saying.HEARD)
+        return {member: (int.from_bytes(at, "big"), envelope) for member, at, envelope in rows}
+
+    async def checks(self, intent_id: bytes) -> list[tuple[bytes, bytes]]:
+        """Return the checks of an intent's outcome, the first first."""
+        return [tuple(row) for row in await self._read(saying.CHECKS, intent_id)]
 
     async def _read(self, sql: str, *values: Any) -> list[Any]:
         try:
@@ -329,131 +445,20 @@ class SqliteJournal(Journal):
                 self._reader, lambda: self._reader_db.execute(sql, values).fetchall()
             )
         except sqlite3.Error as error:
-            raise self._action(error, "cannot be read") from error
+            raise self._writer.action(error, "cannot be read") from error
 
     def _decode(self, row: Sequence[Any]) -> IntentRecord:
         """Return a row's record; what cannot be one, or is another's, was damaged on the disk."""
         try:
-            record = decode_intent(row)
+            return decode_intent(row)
         except (ValueError, TypeError, OverflowError) as error:
-            fault = str(error)
-        else:
-            if record.intent.id == record.id:
-                return record
-            fault = "its struct is another intent's"
-        self._damaged = damaged(self._path, f"intent 0x{bytes(row[0]).hex()}: {fault}")
-        raise self._damaged
+            raise self._damaged(f"intent 0x{bytes(row[0]).hex()}: {error}") from error
 
-    def _action(self, error: sqlite3.Error, what: str) -> BaseException:
-        action = action_of(error, self._path, what)
-        if isinstance(action, DamagedError):
-            self._damaged = action
-        return action
-
-    # The writer
-
-    def _write(
-        self, write: Callable[[sqlite3.Connection], T], apply: Callable[[T], None] | None = None
-    ) -> asyncio.Future[T]:
-        future: asyncio.Future[T] = self._loop.create_future()
-        if not self._gathered:
-            # At the end of this turn of the loop: the tasks that one commit woke write again in one.
-            self._loop.call_soon(self._hand_over)
-        self._gathered.append(_Write(write, apply, future))
-        return future
-
-    async def probe(self) -> None:
-        """Go through the writer, and write a page where the last write failed; see `Journal.probe`.
-
-        Before a disk is full it is too full: a page may fit where an intent does not.
-        """
-        free = shutil.disk_usage(self._path.parent).free
-        if free < ROOM:
-            self.fault = f"its disk has {free // 1024} KB left"
-            raise Retry(
-                f"the journal is not written: {self.fault}, and {ROOM // 1024} are kept", 5.0
-            )
-        future = self._write(page_write if self.fault else _nothing)
-        self._gathered[-1].probe = True
-        await future
-
-    def _hand_over(self) -> None:
-        if self._gathered:
-            self._queue.put(self._gathered)
-            self._gathered = []
-
-    def _run(self) -> None:
-        ending = False
-        while not ending:
-            first = self._queue.get()
-            group: list[_Write] = []
-            while first is not None:
-                group += first
-                if len(group) >= _GROUP or self._queue.empty():
-                    break
-                first = self._queue.get()
-            ending = first is None
-            if group:
-                began = time.perf_counter()
-                self._commit(group)
-                took = time.perf_counter() - began
-                self._loop.call_soon_threadsafe(self._resolve, group, took)
-
-    def _resolve(self, group: list[_Write], seconds: float) -> None:
-        for each in group:
-            each.resolve()
-        if all(each.probe for each in group):
-            return
-        commit = Commit(seconds, sum(each.error is not None for each in group))
-        for listener in self._listeners:
-            listener(commit)
-
-    def _commit(self, group: list[_Write]) -> None:
-        """Commit all or, where one of them fails, each on its own: a defect stays with its own."""
-        try:
-            if self._damaged:
-                raise self._damaged
-            self._db.execute("BEGIN IMMEDIATE")
-            for each in group:
-                each.result = each.write(self._db)
-            self._db.execute("COMMIT")
-            self.fault = None
-        except Exception as error:  # noqa: BLE001 - whatever it is belongs to the caller of its write
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            if len(group) > 1:
-                for each in group:
-                    self._commit([each])
-            elif isinstance(error, sqlite3.Error):
-                action = self._action(error, "cannot be written")
-                group[0].error = action
-                if isinstance(action, Retry | DamagedError):
-                    self.fault = str(error)
-            else:
-                group[0].error = error
-
-
-@dataclass(slots=True)
-class _Write:
-    """A write on its way to the disk, and what becomes of it."""
-
-    write: Callable[[sqlite3.Connection], Any]
-    apply: Callable[[Any], None] | None
-    future: asyncio.Future[Any]
-    result: Any = None
-    error: BaseException | None = None
-    probe: bool = False
-
-    def resolve(self) -> None:
-        """Tell whoever waits; one who was cancelled meanwhile no longer does."""
-        if self.error is None and self.apply is not None:
-            self.apply(self.result)
-        if self.future.done():
-            return
-        if self.error is None:
-            self.future.set_result(self.result)
-        else:
-            self.future.set_exception(self.error)
+    def _damaged(self, fault: str) -> DamagedError:
+        """Return what damage is told by; from now on nothing is written, and so nothing signed."""
+        found = damaged(self._path, fault)
+        self._writer.damaged = found
+        return found
 
 
 def _nothing(_: sqlite3.Connection) -> None:

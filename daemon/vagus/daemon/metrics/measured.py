@@ -9,10 +9,12 @@ from vagus.compute import Answer, Backend, BackendConfig
 from vagus.protocol import Refuse, Retry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
+    from pathlib import Path
     from types import TracebackType
 
-    from vagus.compute import Completion, Delta, Model, Price
+    from vagus.compute import Completion, Delta, Model, Price, Rescored, Usage
+    from vagus.compute.money import Money
     from vagus.daemon.metrics.registry import Metrics
 
 __all__ = ["Measured"]
@@ -37,7 +39,9 @@ class Measured(Backend):
     def _describe(self) -> None:
         inner = self._inner
         self.name, self.region, self.network = inner.name, inner.region, inner.network
-        self.engine = inner.engine
+        self.engine, self.slots = inner.engine, inner.slots
+        self.rescores, self.attests, self.cancels = inner.rescores, inner.attests, inner.cancels
+        self.rents = inner.rents
 
     @property
     def served(self) -> tuple[Model, ...]:
@@ -77,6 +81,22 @@ class Measured(Backend):
         """Return its price."""
         return self._inner.price(model)
 
+    def context(self, model: Model) -> int | None:
+        """Return its context."""
+        return self._inner.context(model)
+
+    def keep_in(self, folder: Path) -> None:
+        """Hand it the data folder."""
+        self._inner.keep_in(folder)
+
+    def used(self, model: Model, usage: Usage, elsewhere: Price | None) -> None:
+        """Hand on what a call came to."""
+        self._inner.used(model, usage, elsewhere)
+
+    def price_by(self, money: Money) -> None:
+        """Hand it what turns dollars into the unit of account."""
+        self._inner.price_by(money)
+
     async def complete(self, request: Completion, *, timeout: float) -> Answer:
         """Run one completion, and count it."""
         began = time.monotonic()
@@ -105,9 +125,23 @@ class Measured(Backend):
         finally:
             await pieces.aclose()
 
+    async def rescore(
+        self, request: Completion, tokens: Sequence[int], *, timeout: float
+    ) -> Rescored:
+        """Have it read tokens again: no request that is counted, since it writes nothing."""
+        return await self._inner.rescore(request, tokens, timeout=timeout)
+
+    async def check(self, *, timeout: float) -> None:
+        """Have it checked in its own way, which may be to ask nothing; where that passes, nothing is wrong."""
+        await self._inner.check(timeout=timeout)
+        self._failed = 0
+
     def _count(self, model: Model, answer: Answer, seconds: float) -> None:
         self._failed = 0
-        cost = self._inner.price(model).cost(answer.usage)
+        try:
+            cost = self._inner.price(model).cost(answer.usage)
+        except (Retry, Refuse):
+            cost = 0  # what it cost was known when it was asked, and is not any more
         self._metrics.model_answered(self.name, model.name, answer.usage, seconds, cost)
 
     def _count_failure(self, model: Model, error: Retry | Refuse) -> None:

@@ -18,7 +18,9 @@ from prometheus_client.exposition import choose_encoder
 
 from vagus.daemon.elsewhere import Deed
 from vagus.daemon.journal.records import IntentRecord, Stage
+from vagus.daemon.metrics.committee import CommitteeMetrics
 from vagus.daemon.metrics.durations import StageDurations
+from vagus.daemon.metrics.routing import RoutingMetrics
 from vagus.daemon.metrics.tallies import EndpointTallies
 
 if TYPE_CHECKING:
@@ -79,6 +81,10 @@ class Metrics:
         registry.register(self.durations)
         self._tallies = EndpointTallies()
         registry.register(self._tallies)
+        self._committee = CommitteeMetrics()
+        registry.register(self._committee)
+        self._routing = RoutingMetrics()
+        registry.register(self._routing)
 
         self._up = gauge("vagus_chain_up", "1 while a chain answers and its hub is read", "chain")
         self._halted = gauge("vagus_chain_halted", "1 while a chain waits for a person", "chain")
@@ -193,6 +199,8 @@ class Metrics:
             self._model_up.labels(backend.name).set(backend.fault is None)
         now = time.time()
         self._tallies.take(status.network.adapters)
+        self._committee.take(status)
+        self._routing.take(status)
         for chain in status.chain_views():
             name = chain.adapter.chain
             self._up.labels(name).set(chain.fault is None)

@@ -69,8 +69,11 @@ function backend(each, silent) {
   );
 }
 
-const price = ({ input, output }) =>
-  Number(input) || Number(output) ? ` ${input} read, ${output} written, per million tokens` : " free";
+const price = (known) => {
+  if (known === null) return " price not known now";
+  const { input, output } = known;
+  return Number(input) || Number(output) ? ` ${input} read, ${output} written, per million tokens` : " free";
+};
 
 const state = (word, silent) =>
   silent === null

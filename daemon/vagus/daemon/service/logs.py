@@ -36,11 +36,14 @@ def set_up(level: str, form: str, journal: Path = JOURNAL) -> None:
     human = form == "console" or (form == "auto" and sys.stderr.isatty())
     stream = cast("TextIO", JournalStream(journal)) if form == "journald" else sys.stderr
     shared: list[structlog.typing.Processor] = [
+        # What an intent's task bound: it is in the events of its adapters and libraries too.
+        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    colors = stream.isatty()
     render: list[structlog.typing.Processor] = (
-        [_printable, structlog.dev.ConsoleRenderer(exception_formatter=_plain_traceback)]
+        [_printable, structlog.dev.ConsoleRenderer(colors, exception_formatter=_plain_traceback)]
         if human
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )

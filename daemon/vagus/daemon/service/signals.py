@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["on_stop", "until_stopped"]
+__all__ = ["as_interrupt", "on_stop", "until_stopped"]
 
 
 @contextlib.contextmanager
@@ -43,3 +43,17 @@ def until_stopped() -> Iterator[None]:
         except asyncio.CancelledError:
             if not stopped or task is None or task.uncancel():
                 raise
+
+
+@contextlib.contextmanager
+def as_interrupt() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, where no event loop runs: children are ended too."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,38 @@
+"""Large chains that anyone can reach, by CAIP-2: a devnet's keys would be robbed there."""
+
+__all__ = ["PUBLIC"]
+
+PUBLIC = {
+    "eip155:1": "Ethereum",
+    "eip155:10": "OP Mainnet",
+    "eip155:56": "BNB Smart Chain",
+    "eip155:97": "BNB Smart Chain's testnet",
+    "eip155:100": "Gnosis",
+    "eip155:130": "Unichain",
+    "eip155:137": "Polygon",
+    "eip155:146": "Sonic",
+    "eip155:324": "ZKsync Era",
+    "eip155:480": "World Chain",
+    "eip155:5000": "Mantle",
+    "eip155:8453": "Base",
+    "eip155:10200": "Chiado",
+    "eip155:17000": "Holesky",
+    "eip155:42161": "Arbitrum One",
+    "eip155:42220": "Celo",
+    "eip155:43113": "Fuji",
+    "eip155:43114": "Avalanche",
+    "eip155:59144": "Linea",
+    "eip155:80002": "Amoy",
+    "eip155:84532": "Base Sepolia",
+    "eip155:421614": "Arbitrum Sepolia",
+    "eip155:534352": "Scroll",
+    "eip155:560048": "Hoodi",
+    "eip155:11155111": "Sepolia",
+    "eip155:11155420": "OP Sepolia",
+    "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp": "Solana",
+    "solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1": "Solana's devnet",
+    "solana:4uhcVJyU9pJkvQyS88uRDiswHXSCkY3z": "Solana's testnet",
+    "cosmos:juno-1": "Juno",
+    "cosmos:neutron-1": "Neutron",
+    "cosmos:osmosis-1": "Osmosis",
+}

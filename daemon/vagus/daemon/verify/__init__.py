@@ -1,0 +1,1 @@
+"""Whether a delivered result is right, for anyone: what is needed (bundle), read (collecting), checked (checks)."""
