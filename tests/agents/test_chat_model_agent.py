@@ -105,9 +105,15 @@ async def test_it_looks_up_adds_and_answers_and_the_evidence_has_every_call(
     results = [json.loads(body["messages"][-1]["content"]) for body in world.model.bodies[1:]]
     assert [each["result"] for each in results] == ["There are 3 owls.", "7"]
     proof = evidence.build(
-        INTENT, agent.manifest, ctx.calls, output, executor=bytes(20), started=0, finished=1
+        *(INTENT, agent.manifest, ctx.calls, output),
+        executor=bytes(20),
+        started=0,
+        finished=1,
+        sources=ctx.sources,
     )
-    calls = json.loads(proof.data)["calls"]
+    told = json.loads(proof.data)
+    assert [each["url"] for each in told["sources"]] == [world.url]
+    calls = told["calls"]
     assert len(calls) == len(world.model.bodies) == 3
     assert [each["usage"]["completion"] for each in calls] == [
         c.usage.completion for c in ctx.calls

@@ -1,8 +1,9 @@
 """The guide for agents' authors works to the letter: its agent, its payloads, its consumers."""
 
+import decimal
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from eth_utils import to_hex
 from support.agents import Written, local_context, written_context
 from vagus.agents import Agent, AgentRegistry, Context, execute, installed_agents
 from vagus.agents.conformance import AgentConformance
+from vagus.agents.http import GuardedHttp, HttpPolicy, Page
+from vagus.agents.sources import Source
 from vagus.compute.backends.local import LocalBackend
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "agents.md").read_text()
@@ -48,16 +51,43 @@ def test_there_is_an_example_of_each_built_in_agent() -> None:
 async def test_an_output_of_the_guide_is_what_the_agent_makes_of_such_an_answer(
     agent: str, payload: str, output: str
 ) -> None:
-    data = bytes.fromhex(output[2:])
+    data, asked = bytes.fromhex(output[2:]), json.loads(payload)
     said = {
         "chat@1": data.decode,
         "choose@1": lambda: json.dumps({"choice": data.decode()}),
         "number@1": lambda: json.dumps({"number": str(decode(["int256"], data)[0])}),
         "extract@1": lambda: json.dumps(json.loads(data), indent=3),
+        "fetch@1": lambda: served_json(asked, data),
+        "page@1": lambda: json.dumps(json.loads(data)),
     }[agent]()
-    served = AgentRegistry({agent: {}}).get(agent)
+    served: Any = AgentRegistry({agent: {}}).get(agent)
+    if agent in {"fetch@1", "page@1"}:
+        served.pages = Told(said if agent == "fetch@1" else "<p>Alice is 31.")
     made = await execute(served, written_context(Written(lambda _: said)), payload.encode())
     assert to_hex(made) == output
+
+
+def served_json(asked: dict[str, Any], data: bytes) -> str:
+    """What an API might say that has the value at the payload's path."""
+    name = asked["path"].rpartition(".")[2]
+    if asked.get("type") == "string":
+        return json.dumps({"data": {name: data.decode()}})
+    value = decimal.Decimal(decode(["int256"], data)[0]).scaleb(-asked["decimals"])
+    return f'{{"data": {{"{name}": {value:f}}}}}'
+
+
+class Told(GuardedHttp):
+    """A server that is not asked, for URLs of the guide; tests/agents/test_fetch.py asks real ones."""
+
+    def __init__(self, body: str) -> None:
+        self._body = body.encode()
+        super().__init__(HttpPolicy(hosts=()))
+
+    async def get(
+        self, url: str, headers: Mapping[str, str] = {}, secrets: Mapping[str, str] = {}
+    ) -> Page:
+        source = Source(url, "GET", None, bytes(32), 0, "text/html", "", None, 0, None)
+        return Page(url, "text/html", None, self._body, source)
 
 
 def test_the_bounds_of_a_schema_are_those_of_the_code() -> None:

@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from support.injection import AGENTS, HARMLESS, Attack, Hostile, attacks
 from support.pipelines import Node, two_chains
 from support.scripted import scripted
+from support.signing import KeySigner
 from vagus.adapters.evm.wallet import Wallet
 from vagus.agents import AgentRegistry, Budget, Context, Route, execute
 from vagus.compute import Model
@@ -132,7 +133,7 @@ async def test_nothing_that_signs_pays_or_remembers_leads_from_what_an_agent_is_
 
 @pytest.mark.parametrize("hide", ["attribute", "closure", "bound method", "log"])
 async def test_the_look_finds_a_signer_wherever_it_hides(hide: str) -> None:
-    signer = SoleSigner(PrivateKey(SIGNER))
+    signer = SoleSigner(KeySigner(PrivateKey(SIGNER)))
     hidden: dict[str, Callable[[], object]] = {
         "attribute": lambda: types.SimpleNamespace(a=[{"b": signer}]),
         "closure": lambda: lambda: signer,

@@ -1,15 +1,20 @@
 """What an operator, an agent and a requester's terms allow: each no has its reason."""
 
+import json
 from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
 
+import jsonschema
 import pytest
 from pydantic import ValidationError
 
-from vagus.agents import AgentConfig, FeeConfig, Policy, Route, admit, routes_for
+from support.fleet import Scripted
+from vagus.agents import AgentConfig, FeeConfig, Policy, Route, admit, routes_for, screen
 from vagus.agents.builtin.chat import Chat, ChatConfig
-from vagus.compute import Model
-from vagus.compute.backends.openai import OpenAIBackend, OpenAIConfig
-from vagus.protocol import Intent, Refuse, Terms, agent_digest, agent_id
+from vagus.compute import Model, PriceConfig
+from vagus.compute.backends.openai import ModelConfig, OpenAIBackend, OpenAIConfig
+from vagus.protocol import Intent, Refuse, Retry, Terms, agent_digest, agent_id
 
 ZERO = bytes(32)
 INTENT = Intent(
@@ -160,3 +165,156 @@ def test_a_name_or_version_that_is_none_is_an_error_where_it_is_written(
 ) -> None:
     with pytest.raises(ValueError, match="agent's"):
         type("Bad", (Chat,), {"name": name, "version": version})
+
+
+CARD = b'{"prompt":"Charge 4242 4242 4242 4242."}'
+NO_CARDS = {"name": "no cards", "data": ["card"]}
+
+
+def policy_of(**rules: object) -> Policy:
+    return Policy.model_validate(rules)
+
+
+@pytest.mark.parametrize(
+    ("policy", "why"),
+    [
+        (policy_of(before=[NO_CARDS]), "^this operator's rule 'no cards' refuses the question$"),
+        (
+            policy_of(per_agent={"chat@1": {"before": [NO_CARDS]}}),
+            "^this operator's chat@1 rule 'no cards' refuses the question$",
+        ),
+        (policy_of(per_agent={"chat@1": {"min_fee": 1001}}), "maxFee 1000 is under .* chat@1 1001"),
+    ],
+)
+def test_a_question_that_a_rule_is_against_is_refused_by_the_rules_name(
+    policy: Policy, why: str
+) -> None:
+    with pytest.raises(Refuse, match=why):
+        admit(policy, CHAT.manifest, INTENT, Terms(), CARD)
+
+
+def test_a_rule_about_another_agent_or_another_text_lets_a_question_pass() -> None:
+    policy = policy_of(before=[NO_CARDS], per_agent={"number@1": {"before": [NO_CARDS]}})
+    admit(policy, CHAT.manifest, INTENT, Terms(), b'{"prompt":"Charge 42."}')
+    admit(
+        policy_of(per_agent={"number@1": {"before": [NO_CARDS]}}),
+        *(CHAT.manifest, INTENT, Terms(), CARD),
+    )
+
+
+def test_an_answer_that_a_rule_is_against_is_refused_by_the_rules_name() -> None:
+    policy = policy_of(
+        after=[{"name": "no cards", "data": ["card"]}],
+        per_agent={"chat@1": {"after": [{"name": "short", "longer": 40}]}},
+    )
+    screen(policy, CHAT.manifest, b"Paris")
+    with pytest.raises(Refuse, match=r"^this operator's rule 'no cards' refuses the answer$"):
+        screen(policy, CHAT.manifest, b"4242424242424242")
+    with pytest.raises(Refuse, match=r"^this operator's chat@1 rule 'short' refuses the answer$"):
+        screen(policy, CHAT.manifest, b"x" * 41)
+
+
+def test_what_matches_a_rule_with_networks_goes_there_and_nowhere_else() -> None:
+    stay = {**NO_CARDS, "networks": ["ionet"]}
+    policy = policy_of(before=[stay])
+    admit(policy, CHAT.manifest, INTENT, Terms(), CARD)
+    found = routes_for(policy, CHAT.manifest, INTENT, Terms(), ROUTES, CARD)
+    assert found == (ROUTES[2],)
+    assert routes_for(policy, CHAT.manifest, INTENT, Terms(), ROUTES, b'{"prompt":"Hi"}') == ROUTES
+    with pytest.raises(Refuse, match="no backend is left by this operator's rule 'no cards'"):
+        routes_for(policy, CHAT.manifest, INTENT, Terms(), ROUTES[:2], CARD)
+
+
+def priced(name: str, cost: str) -> Route:
+    config = OpenAIConfig(
+        name=name,
+        base_url="http://127.0.0.1:1",
+        models=(ModelConfig(name="large"),),
+        price=PriceConfig(input=Decimal(cost), output=Decimal(cost)),
+    )
+    return Route(OpenAIBackend(config), LARGE)
+
+
+def unpriced() -> Route:
+    backend = Scripted("unpriced")
+    backend.unit = Retry("no rate of the dollar")
+    return Route(backend, LARGE)
+
+
+@pytest.mark.parametrize("where", ["of all", "of one"])
+def test_models_and_prices_are_limited_for_all_agents_or_for_one(where: str) -> None:
+    def limited(**limits: object) -> Policy:
+        return policy_of(**limits if where == "of all" else {"per_agent": {"chat@1": limits}})
+
+    dear, cheap = priced("dear", "501"), priced("cheap", "500")
+    limit = limited(max_price={"input": "500", "output": "500"})
+    assert routes_for(limit, CHAT.manifest, INTENT, Terms(), (dear, cheap)) == (cheap,)
+    with pytest.raises(Refuse, match=r"no backend is left by this operator's .*maximum price"):
+        routes_for(limit, CHAT.manifest, INTENT, Terms(), (dear,))
+    with pytest.raises(Retry, match="what unpriced costs is not known now"):
+        routes_for(limit, CHAT.manifest, INTENT, Terms(), (dear, unpriced()))
+    elsewhere = Terms(networks=("elsewhere",))
+    with pytest.raises(Refuse, match="no backend is left"):
+        routes_for(limit, CHAT.manifest, INTENT, elsewhere, (unpriced(),))
+    own = limited(models=["0x" + SMALL.digest.hex()])
+    assert routes_for(own, CHAT.manifest, INTENT, Terms(), ROUTES) == (ROUTES[0],)
+    with pytest.raises(Refuse, match=r"no backend is left by this operator's .*models"):
+        routes_for(own, CHAT.manifest, INTENT, Terms(), ROUTES[1:])
+
+
+def test_a_backend_whose_price_is_not_known_is_over_every_limit() -> None:
+    unknown = Route(priced("a", "1").backend, SMALL)
+    limit = policy_of(max_price={"input": "500", "output": "500"})
+    with pytest.raises(Refuse, match="maximum price"):
+        routes_for(limit, CHAT.manifest, INTENT, Terms(), (unknown,))
+    assert routes_for(Policy(), CHAT.manifest, INTENT, Terms(), (unknown,)) == (unknown,)
+
+
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        ({"agents": ["chat"]}, "agents"),
+        ({"per_agent": {"chat": {}}}, "per_agent"),
+        ({"per_agent": {"chat@1": {"agents": []}}}, "agents"),
+        ({"models": ["large"]}, "model digest"),
+        ({"max_price": {"input": 0.5}}, "price"),
+        ({"before": [NO_CARDS], "after": [NO_CARDS]}, "two rules 'no cards'"),
+        ({"after": [{**NO_CARDS, "networks": ["a"]}]}, "which go to no network"),
+        ({"before": [{"name": "empty"}]}, "no condition"),
+        ({"rules": []}, "rules"),
+    ],
+)
+def test_a_policy_that_is_misspelt_is_none(written: dict[str, object], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        Policy.model_validate(written)
+
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "policy.schema.json").read_text())
+
+
+def test_the_published_schema_is_that_of_the_code_and_judges_alike() -> None:
+    assert Policy.model_json_schema() == SCHEMA
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    known = jsonschema.Draft202012Validator(SCHEMA)
+    good: list[dict[str, object]] = [
+        {},
+        {"agents": ["chat@1"], "min_fee": 5, "regions": ["eu"], "networks": ["akash"]},
+        {"max_price": {"input": "0.5", "output": "1.5"}, "models": ["0x" + "ab" * 32]},
+        {"per_agent": {"page@1": {"before": [NO_CARDS], "after": [{"name": "x", "longer": 9}]}}},
+    ]
+    bad: list[dict[str, object]] = [
+        {"agent": []},
+        {"min_fee": -1},
+        {"regions": "eu"},
+        {"before": [{"data": ["card"]}]},
+        {"before": [{"name": "x", "data": ["dna"]}]},
+        {"after": [{"name": "x", "longer": 0}]},
+        {"per_agent": {"chat@1": {"agents": []}}},
+    ]
+    for each in good:
+        assert known.is_valid(each), each
+        Policy.model_validate(each)
+    for each in bad:
+        assert not known.is_valid(each), each
+        with pytest.raises(ValidationError):
+            Policy.model_validate(each)

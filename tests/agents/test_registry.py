@@ -34,6 +34,9 @@ BROKEN = {
     "nameless": "from vagus.agents import Agent as Base\nclass Agent(Base): pass",
     "runless": ONE.replace("async def run", "async def walk").replace("Echo(", "Agent("),
     "modeless": ONE.replace('Mode(name="exact")', '"exact"').replace("Echo(", "Agent("),
+    "ruleless": ONE.replace('"exact"', '"fields", parameters={"rule": "about"}').replace(
+        "Echo(", "Agent("
+    ),
     "misnamed": ONE.replace("class Echo(", "class Agent("),
     "echo.v3": "raise RuntimeError('a third major that is broken')",
     "wrong_version": (
@@ -79,13 +82,14 @@ def test_broken_plugins_are_listed_with_their_reason() -> None:
     assert "is no Agent" in str(found["stranger"].error)
     assert "run is missing" in str(found["runless"].error)
     assert "mode is of a wrong type" in str(found["modeless"].error)
+    assert "parameter 'rule': a rule is" in str(found["ruleless"].error)
     assert "leads to agent echo: name it echo" in str(found["misnamed"].error)
 
 
 def test_the_built_in_agents_are_installed_whole() -> None:
     own = [each for each in installed_agents() if each.distribution.startswith("vagus ")]
     assert [(each.id, each.error) for each in own] == [
-        (f"{name}@1", None) for name in ("chat", "choose", "extract", "number")
+        (f"{name}@1", None) for name in ("chat", "choose", "extract", "fetch", "number", "page")
     ]
 
 

@@ -1,6 +1,7 @@
 """What the node may rely on, whatever an agent does."""
 
 import asyncio
+import contextlib
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
@@ -10,6 +11,9 @@ import structlog
 from pydantic import BaseModel, ConfigDict
 
 import vagus.agents
+from support.fleet import MODEL
+from support.fleet import Scripted as Hanging
+from support.virtual_time import in_virtual_time
 from vagus.agents import Agent, Budget, Context, Mode, Route, execute
 from vagus.compute import (
     Answer,
@@ -22,6 +26,7 @@ from vagus.compute import (
     Times,
     Usage,
 )
+from vagus.compute.routing import Router, Tuning
 from vagus.protocol import Halt, Refuse, Retry
 
 CANARY = "canary-77ab"
@@ -283,7 +288,7 @@ async def test_parallel_calls_cannot_pass_the_budget_together() -> None:
 
 async def test_a_failed_call_gives_its_budget_back() -> None:
     backend = Paid(Price(), Usage(1, 6))
-    ctx = context(backend, budget=Budget(max_tokens=6))
+    ctx = context(backend, budget=Budget(max_tokens=6), router=Router(Tuning(tries=1)))
     backend.fail = True
     with pytest.raises(Retry, match="down"):
         await ctx.chat(HELLO, max_tokens=6)
@@ -296,10 +301,53 @@ async def test_nothing_that_signs_can_be_reached_from_a_context() -> None:
     ctx = context(Paid(Price(), Usage(1, 1)))
     reachable = {name for name in dir(ctx) if not name.startswith("_")}
     assert reachable == {
-        "agent_id", "budget", "calls", "chat", "deadline", "intent_id", "log", "model",
-        "remaining", "seed", "spent", "stream",
+        "agent_id", "budget", "calls", "chat", "cite", "deadline", "intent_id", "log", "lost", "model",
+        "proofs", "prove", "remaining", "secret", "seed", "sources", "spent", "stream",
     }  # fmt: skip
 
 
 def test_what_the_package_exports_is_there() -> None:
     assert all(hasattr(vagus.agents, name) for name in vagus.agents.__all__)
+
+
+def test_what_calls_without_an_answer_may_cost_is_counted_and_in_no_evidence() -> None:
+    hanging, up = Hanging("hanging", 1e6), Hanging("up", price=2)
+
+    async def go() -> None:
+        ctx = Context(
+            intent_id=b"\x07" * 32,
+            agent_id="scripted@2",
+            route=Route(hanging, MODEL, (up,)),
+            deadline=asyncio.get_running_loop().time() + 30,
+            budget=Budget(spend=5000),
+        )
+        answer = await ctx.chat(HELLO, max_tokens=100)
+        assert answer.text == "ok"
+        [call] = ctx.calls
+        assert (call.route, call.tries, call.cost) == (Route(up, MODEL), 2, 40)
+        # The first one's worst case: 5 bytes, 1,024 tokens of template, 100 of answer.
+        assert (ctx.spent, ctx.lost) == (40, 1129)
+        with pytest.raises(Refuse, match="budget of 5000"):
+            await ctx.chat(HELLO, max_tokens=3000)
+
+    in_virtual_time(go())
+
+
+def test_a_stream_goes_on_at_another_backend_before_its_first_piece() -> None:
+    down, up = Hanging("down", Retry("down")), Hanging("up", price=2)
+
+    async def go() -> None:
+        ctx = Context(
+            intent_id=b"\x07" * 32,
+            agent_id="scripted@2",
+            route=Route(down, MODEL, (up,)),
+            deadline=asyncio.get_running_loop().time() + 30,
+            budget=Budget(),
+        )
+        async with contextlib.aclosing(ctx.stream(HELLO, max_tokens=10)) as pieces:
+            read = [piece async for piece in pieces]
+        assert isinstance(read[-1], Answer)
+        [call] = ctx.calls
+        assert (call.route.backend, call.tries) == (up, 2)
+
+    in_virtual_time(go())

@@ -27,12 +27,13 @@ class TestGuide(BackendConformance):
     streams = kit.streams
 
     @pytest_asyncio.fixture(loop_scope="session")
-    async def backend(self, local_model: LocalBackend) -> AsyncIterator[Backend]:
+    async def backend(self, local_model: LocalBackend, tmp_path: Path) -> AsyncIterator[Backend]:
         endpoint = local_model._client._endpoint
-        config = NAMES["CampusConfig"](name="campus", base_url=endpoint.base_url)
-        backend = NAMES["Campus"](config)
-        backend._endpoint = endpoint
-        async with backend:
+        key = tmp_path / "key"
+        key.write_text(endpoint.api_key)
+        key.chmod(0o600)
+        config = NAMES["CampusConfig"](name="campus", base_url=endpoint.base_url, api_key_file=key)
+        async with NAMES["Campus"](config) as backend:
             yield backend
 
 

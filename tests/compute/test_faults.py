@@ -23,7 +23,7 @@ from support.scripted import (
     sending,
     silent,
 )
-from vagus.compute import Answer, Completion, Message, Model
+from vagus.compute import Answer, Barred, Completion, Message, Model
 from vagus.compute.backends.openai import ModelConfig, OpenAIBackend, OpenAIConfig
 from vagus.protocol import Refuse, Retry
 
@@ -96,11 +96,59 @@ async def test_a_passing_status_is_a_retry(status: int) -> None:
     assert str(status) in error.reason
 
 
-@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 413, 422, 301, 302, 307, 308])
-async def test_a_final_status_is_a_refuse(status: int) -> None:
+@pytest.mark.parametrize("status", [400, 413, 415, 422, 431])
+async def test_a_status_about_the_request_is_a_refuse(status: int) -> None:
     error = await error_of(sending(response(b"", status=f"{status} X")))
-    assert isinstance(error, Refuse)
+    assert type(error) is Refuse
     assert str(status) in error.reason
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 405, 410, 301, 302, 307, 308])
+async def test_a_status_about_who_asks_whom_is_left_to_other_backends(status: int) -> None:
+    error = await error_of(sending(response(b"", status=f"{status} X")))
+    assert type(error) is Barred
+    assert str(status) in error.reason
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"error": {"message": "no such model", "code": 404}}, "no such model"),
+        ({"error": "no such model"}, "no such model"),
+        ({"detail": "no such model"}, "no such model"),
+        ({"detail": [{"loc": ["body"]}], "message": "no such model"}, "no such model"),
+        ({"detail": [{"loc": ["body"]}]}, ""),
+        ([], ""),
+    ],
+)
+async def test_what_an_error_says_is_read_as_several_servers_write_it(
+    body: object, said: str
+) -> None:
+    error = await error_of(sending(response(body, status="400 Bad")))
+    assert error.reason == f"HTTP 400{': ' + said if said else ''}"
+
+
+@pytest.mark.parametrize(
+    ("media", "taken"),
+    [
+        ("application/json", True),
+        ("application/json; charset=utf-8", True),
+        ("Application/JSON", True),
+        ("application/problem+json", True),
+        ("text/html", False),
+        ("text/plain", False),
+        ("application/octet-stream", False),
+    ],
+)
+async def test_an_answer_is_json_by_its_own_word(media: str, taken: bool) -> None:
+    whole = response(GOOD).replace(b"application/json", media.encode())
+    if taken:
+        async with serving(sending(whole)) as (backend, _):
+            assert (await backend.complete(HELLO, timeout=20)).text == "Paris"
+    else:
+        error = await error_of(sending(whole))
+        assert isinstance(error, Retry)
+        assert f"is {media}, not application/json" in error.reason
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A node between two scripted chains and a scripted model."""
+"""A node between two scripted chains and a scripted model, and each kind of journal."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,8 +6,15 @@ from pathlib import Path
 import pytest
 from coincurve import PrivateKey
 
+from support.journals import JOURNALS, Open
 from support.pipelines import Node, Pauses, two_chains, without_pauses
 from support.scripted import GOOD, Scripted, response, scripted, sending
+
+
+@pytest.fixture(params=JOURNALS)
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    """Opens the same journal each time it is called."""
+    return JOURNALS[request.param](tmp_path)
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from vagus.agents.scaffold import new_distribution
 from vagus.daemon.choices import ChainChoice
 from vagus.daemon.folder import make_keys, write_config
+from vagus.daemon.scaffold import new_agent
 
 VAGUS = Path(sys.executable).parent / "vagus"
 FILES = {
@@ -49,7 +49,7 @@ def test_a_new_agent_has_all_its_files_and_passes_its_own_tests(tmp_path: Path) 
 
     tested = vagus("test", "mood-of-text", cwd=tmp_path)
     assert tested.returncode == 0, tested.stdout + tested.stderr
-    assert "12 passed" in tested.stdout
+    assert "13 passed" in tested.stdout
     assert "mood-of-text: passed" in tested.stderr
 
     # What it promises has changed, and what is published has not.
@@ -80,13 +80,13 @@ def test_a_new_agent_has_all_its_files_and_passes_its_own_tests(tmp_path: Path) 
 )
 def test_a_name_that_is_none_or_taken_is_refused(name: str, why: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=why):
-        new_distribution(name, tmp_path / "folder")
+        new_agent(name, tmp_path / "folder")
     assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("name", ["agent", "a", "x-1-y", "my-json", "classes", "my-test"])
 def test_a_name_like_one_that_python_uses_makes_a_whole_agent(name: str, tmp_path: Path) -> None:
-    new_distribution(name, tmp_path / "made")
+    new_agent(name, tmp_path / "made")
     manifest = json.loads((tmp_path / "made" / "manifest.json").read_text())
     assert manifest["name"] == name
 
@@ -112,7 +112,7 @@ def test_a_folder_without_an_agent_is_not_tested(tmp_path: Path) -> None:
 
 
 def test_tests_without_the_kit_are_no_pass(tmp_path: Path) -> None:
-    new_distribution("lazy", tmp_path / "lazy")
+    new_agent("lazy", tmp_path / "lazy")
     (tests,) = (tmp_path / "lazy" / "tests").iterdir()
     tests.write_text("def test_nothing():\n    pass\n")
     tested = vagus("test", "lazy", cwd=tmp_path)
@@ -127,7 +127,7 @@ def test_a_missing_part_is_named_with_its_extra(
 
     from vagus.daemon import cli
 
-    new_distribution("mood", tmp_path / "mood")
+    new_agent("mood", tmp_path / "mood")
     known = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "pytest_asyncio" else known(name)

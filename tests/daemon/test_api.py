@@ -3,12 +3,16 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from eth_utils.crypto import keccak
 
-from support.served import HUB, Served, serving
-from vagus.daemon.journal.records import Stage
+from support.served import HUB, ROSTER, Served, requested, serving
+from vagus.adapters.base import Built, Cursor
+from vagus.daemon.committee.troubles import troubles
+from vagus.daemon.journal.records import Kind, Stage
 from vagus.protocol import Retry, Status, keccak256
 
 
@@ -53,6 +57,39 @@ async def test_one_stage_and_a_limit_can_be_asked_for(node: Served) -> None:
     assert [each["id"] for each in shown["intents"]] == ["0x" + records[0].id.hex()]
     _, shown = await node.json("/v1/intents?limit=2")
     assert len(shown["intents"]) == 2
+
+
+async def test_the_roster_is_served_byte_for_byte_as_its_hash_is_of_it(node: Served) -> None:
+    status, text = await node.get("/v1/roster")
+    assert status == 200
+    assert keccak(text.encode()) == ROSTER.digest()
+    assert [each["signer"] for each in json.loads(text)["members"]] == [
+        f"0x{each.hex()}" for each in ROSTER.signers
+    ]
+
+
+async def test_a_node_that_its_own_roster_does_not_name_says_so(node: Served) -> None:
+    status, view = await node.json("/v1/committee")
+    assert status == 200
+    assert view["in_roster"] is False
+    (words,) = troubles(view, [])
+    assert f"this node's signer {view['signer']} is not in its roster" in words
+
+
+async def test_rosters_of_earlier_epochs_are_served_by_their_hashes(node: Served) -> None:
+    before = ROSTER.model_copy(update={"name": "before"})
+    await node.journal.keep_evidence(before.digest(), before.document())
+    path = f"/v1/roster/0x{before.digest().hex()}"
+    assert await node.get(path) == (200, before.document().decode())
+
+
+async def test_what_is_no_roster_is_not_served_as_one(node: Served) -> None:
+    evidence = b'{"intent":"0x00"}'
+    await node.journal.keep_evidence(keccak256(evidence), evidence)
+    for digest in (keccak256(evidence), b"\x07" * 32):
+        status, shown = await node.json(f"/v1/roster/0x{digest.hex()}")
+        assert (status, shown) == (404, {"error": "this node has had no roster of that hash"})
+    assert (await node.get("/v1/roster/0x12"))[0] == 400
 
 
 async def test_one_intent_is_shown_with_its_history(node: Served) -> None:
@@ -137,3 +174,36 @@ async def test_a_taken_port_is_named_and_worth_another_try(tmp_path: Path) -> No
         with pytest.raises(Retry, match=rf"http\.port {first.port} .* cannot be used"):
             async with serving(tmp_path / "other", port=first.port):
                 pass
+
+
+EVM_TX = "0x" + "a1" * 32
+COSMOS_TX = "B2" * 32
+SOLANA_TX = "5" * 64 + "VERv8NMvzbJMEkV8xnrLkEaW"
+
+
+@pytest.mark.parametrize("request_tx", [EVM_TX, COSMOS_TX, SOLANA_TX])
+async def test_an_intent_is_found_by_the_transaction_that_asked_it(
+    node: Served, request_tx: str
+) -> None:
+    asked = replace(requested(1), tx_id=request_tx)
+    [record] = await node.journal.observe(HUB, [asked], Cursor(2, 2))
+    for name in {request_tx, f"0x{request_tx}".replace("0x0x", "0x")}:
+        status, shown = await node.json(f"/v1/intents/{name}")
+        if name.startswith("0x") and request_tx == SOLANA_TX:
+            assert status == 400
+        else:
+            assert (status, shown["id"]) == (200, "0x" + record.id.hex())
+    status, _ = await node.json(f"/v1/intents/{'c3' * 32}")
+    assert status == 404
+
+
+async def test_an_intent_is_found_by_what_delivers_and_what_settles_it(node: Served) -> None:
+    (record,) = await node.observe(1)
+    await node.journal.move(record, Stage.FINAL)
+    for kind, stage, tx_id in (
+        (Kind.DELIVER, Stage.SUBMITTED, EVM_TX),
+        (Kind.SETTLE, Stage.SETTLING, SOLANA_TX),
+    ):
+        await node.journal.submit(record, stage, kind, tx_id, None, Built(b"1", b"state", tx_id))
+        _, shown = await node.json(f"/v1/intents/{tx_id}")
+        assert shown["id"] == "0x" + record.id.hex()

@@ -52,9 +52,11 @@ async def test_every_route_that_is_not_a_read_wants_a_token(node: Served) -> Non
     assert writes == [
         ("POST", "/v1/intents/{id}/poke"),
         ("POST", "/v1/chains/{chain}/resume"),
+        ("POST", "/v1/backends/{name}/release"),
+        ("POST", "/v1/rotations"),
     ]
     for method, path in writes:
-        status, shown = await ask(node, method, path.format(id=UNKNOWN, chain="eip155:1"))
+        status, shown = await ask(node, method, path.format(id=UNKNOWN, chain="eip155:1", name="x"))
         assert (status, bool(shown["error"])) == (401, True)
 
 

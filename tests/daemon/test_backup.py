@@ -16,9 +16,9 @@ from support.node import vagus
 from vagus.adapters.base import Cursor
 from vagus.daemon.journal.backup import BackupError, Copied, back_up, restore
 from vagus.daemon.journal.base import Journal
-from vagus.daemon.journal.records import IntentRecord, Kind, Stage
+from vagus.daemon.journal.records import IntentRecord, Kind, Said, Stage
 from vagus.daemon.journal.sqlite import SqliteJournal
-from vagus.protocol import Status, VagusError
+from vagus.protocol import Status, VagusError, keccak256
 
 WRITER = Path(__file__).parents[1] / "support" / "journal_writer.py"
 FILES = ("journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm")
@@ -35,7 +35,8 @@ async def reached(journal: Journal, seq: int, stage: Stage) -> IntentRecord:
     for each in [each for each in Stage if Stage.OBSERVED < each <= stage]:
         if each == Stage.EXECUTED:
             decided = {"status": Status.FULFILLED, "output": b"%d" % seq}
-            await journal.move(record, each, attestation=attestation(record.id), **decided)
+            signed = attestation(record.id, decided["output"])
+            await journal.move(record, each, attestation=signed, **decided)
         elif each == Stage.SUBMITTED:
             known = await journal.lane("lane")
             nonce = 0 if known is None else int.from_bytes(known, "big")
@@ -121,7 +122,7 @@ async def test_what_was_decided_goes_on_and_what_was_not_is_left(
         }
         for record in await journal.unfinished():
             assert (record.status, record.output) == (Status.FULFILLED, b"%d" % record.stage)
-            assert record.attestation == attestation(record.id)
+            assert record.attestation == attestation(record.id, record.output)
         [*left] = await journal.intents(10, Stage.LEFT)
         for record in left:
             assert record.reason.endswith("has no outcome of it: left to its refund")
@@ -171,6 +172,41 @@ async def test_what_stood_at_the_tip_when_the_backup_was_taken_is_left_once_it_i
         await journal.fence(HUB, 2)
         assert await journal.observe(HUB, [request(1)], Cursor(2, 1)) == []
         assert await journal.counts() == {Stage.LEFT: 1}
+
+
+async def test_what_was_said_heard_and_signed_for_comes_back(tmp_path: Path) -> None:
+    path, there, word = tmp_path / "journal.sqlite", b"\x01" * 32, b"\x02" * 32
+    said, member, proof = Said(8, 0, 7, word, b"envelope", b"salt"), b"\x0a" * 20, keccak256(b"{}")
+    async with SqliteJournal(path) as journal:
+        record = await reached(journal, 1, Stage.EXECUTED)
+        await journal.say(record.id, there, 3, [said], outcome=word)
+        await journal.hear(member, 12, b"heard")
+        await journal.keep_check(record.id, member, b"check")
+        await journal.keep_evidence(proof, b"{}")
+        back_up(path, tmp_path / "backup", quiet)
+    for name in FILES:
+        (tmp_path / name).unlink(missing_ok=True)
+    restore(tmp_path / "backup", path, quiet, HELD)
+    async with SqliteJournal(path) as journal:
+        [row] = await journal.said(record.id)
+        assert (row.sequence, row.value, row.envelope, row.private) == (
+            7,
+            word,
+            b"envelope",
+            b"salt",
+        )
+        assert await journal.pledged(record.id) == (word, None)
+        assert await journal.heard() == {member: (12, b"heard")}
+        assert await journal.checks(record.id) == [(member, b"check")]
+        assert await journal.evidence(proof) == b"{}"
+        # What was said since is known to the others alone.
+        assert await journal.sequence() == 7
+        await journal.adopt(9)
+    back_up(path, tmp_path / "again", quiet)
+    path.unlink()
+    restore(tmp_path / "again", path, quiet, HELD)
+    async with SqliteJournal(path) as journal:
+        assert await journal.sequence() == 9
 
 
 async def test_a_second_restore_puts_a_new_fence(tmp_path: Path, taken: Path) -> None:
@@ -271,6 +307,9 @@ tokens_file = "tokens.json"
 [signer]
 keystore = "keys/signer.json"
 password_file = "${CREDENTIALS_DIRECTORY}/vagus.password"
+[transport_key]
+keystore = "keys/transport.json"
+password_file = "${CREDENTIALS_DIRECTORY}/vagus.password"
 [[committee.members]]
 signer = "0x1111111111111111111111111111111111111111"
 [[chains]]
@@ -283,13 +322,16 @@ password_file = "${CREDENTIALS_DIRECTORY}/vagus.password"
 async def test_a_backup_needs_no_key_and_names_all_that_is_kept_beside_it(tmp_path: Path) -> None:
     config = tmp_path / "vagus.toml"
     config.write_text(CONFIG)
-    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "rotations").mkdir(parents=True)
     async with SqliteJournal(tmp_path / "data" / "journal.sqlite"):
         pass
     code, out, err = await vagus("backup", tmp_path / "b", "-c", config)
     assert (code, out) == (0, "")
     needed = err.split("Not in it, and needed as well:\n")[1].splitlines()
-    names = ("vagus.toml", "keys/signer.json", "tokens.json", "keys/account.json")
+    names = (
+        *("vagus.toml", "tokens.json", "keys/signer.json", "keys/transport.json"),
+        *("keys/account.json", "data/rotations"),
+    )
     assert {f"  {tmp_path / name}" for name in names} < set(needed)
     [credential] = [line for line in needed if "${CREDENTIALS_DIRECTORY}/vagus.password" in line]
     assert "another machine cannot decrypt it" in credential

@@ -5,7 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from coincurve import PrivateKey
 
+from support.committees import address_of as address_of_member
+from support.committees import roster
 from vagus.adapters.evm.keystore import create_keystore, write_secret
 from vagus.daemon.config import ConfigError, Settings, load
 from vagus.daemon.credentials import CredentialError
@@ -126,6 +129,14 @@ def test_an_unknown_key_of_a_member_is_named(write: Write) -> None:
     path.write_text(path.read_text().replace(f'"{SIGNER}"', f'"{SIGNER}"\nadresses = {{}}'))
     [line] = faults(path)
     assert line == 'committee.members.0.adresses: unknown key; did you mean "addresses"?'
+
+
+def test_canaries_that_trust_no_backend_of_the_node_are_an_error(write: Write) -> None:
+    settings = load(write(sections='[canaries]\ntrusted = "gpu"'))
+    with pytest.raises(ConfigError) as raised:
+        settings.backend_list()
+    [line] = raised.value.lines
+    assert line.endswith("canaries.trusted: no backend is named gpu; there are: stub")
 
 
 def test_an_unknown_key_of_a_backend_is_named(write: Write) -> None:
@@ -296,3 +307,148 @@ def test_a_secret_in_the_environment_is_not_quoted(
 def test_settings_show_no_secret_of_a_plugins_table(write: Write) -> None:
     settings = load(write(chain=f'ws = "ws://user:{CANARY}@127.0.0.1:1"'))
     assert CANARY not in repr(settings.adapters()[0])
+
+
+# The committee: its roster, and this member's transport key
+
+
+def committee_file(path: Path, tmp_path: Path, *numbers: int, **changes: object) -> Path:
+    """Take the roster out of a config and put one of these members into a file beside it."""
+    text = path.read_text()
+    start, end = text.index("[[committee.members]]"), text.index("[[chains]]")
+    path.write_text(text[:start] + text[end:])
+    document = roster(*numbers, **changes).document()
+    (tmp_path / "roster.json").write_bytes(document)
+    return path
+
+
+def test_the_roster_may_be_a_file_of_its_own(write: Write, tmp_path: Path) -> None:
+    path = committee_file(write(top='roster_file = "roster.json"'), tmp_path, 1, 2, 3)
+    settings = load(path)
+    assert settings.committee == roster(1, 2, 3)
+    assert settings.roster_file == tmp_path / "roster.json"
+
+
+def test_the_environment_may_name_the_rosters_file(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = committee_file(write(), tmp_path, 1, 2)
+    monkeypatch.setenv("VAGUS_ROSTER_FILE", str(tmp_path / "roster.json"))
+    assert load(path).committee == roster(1, 2)
+
+
+def test_the_policy_may_be_a_file_of_its_own(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "policy.toml").write_text(
+        'regions = ["eu"]\n[[before]]\nname = "no cards"\ndata = ["card"]\n'
+        '[per_agent."chat@1"]\nnetworks = ["akash"]\n'
+    )
+    settings = load(write(top='policy_file = "policy.toml"'))
+    assert settings.policy.regions == ("eu",)
+    assert settings.policy.before[0].name == "no cards"
+    assert settings.policy.per_agent["chat@1"].networks == ("akash",)
+    assert settings.policy_file == tmp_path / "policy.toml"
+    monkeypatch.setenv("VAGUS_POLICY_FILE", str(tmp_path / "policy.toml"))
+    assert load(write()).policy == settings.policy
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (
+            None,
+            "policy.toml cannot be read (No such file or directory): name this operator's policy",
+        ),
+        ("regions = 5", "policy.toml: regions: "),
+        ("region = []", 'policy.toml: region: unknown key; did you mean "regions"?'),
+        ("regions = [", "policy.toml: "),
+        ('[[before]]\nname = "x"', "policy.toml: before.0: rule 'x' has no condition"),
+        ('[[after]]\nname = "x"\nlonger = "nine"', "policy.toml: after.0.longer: "),
+        ('[per_agent.chat]\nregions = ["eu"]', "policy.toml: per_agent"),
+    ],
+)
+def test_a_policy_that_is_misspelt_is_told_with_its_place(
+    write: Write, tmp_path: Path, written: str | None, said: str
+) -> None:
+    if written is not None:
+        (tmp_path / "policy.toml").write_text(written)
+    with pytest.raises(ConfigError) as caught:
+        load(write(top='policy_file = "policy.toml"'))
+    assert said in caught.value.lines[0]
+
+
+def test_two_policies_are_one_too_many(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "policy.toml").write_text("")
+    path = write(top='policy_file = "policy.toml"', sections="[policy]\nmin_fee = 1")
+    assert faults(path) == ["policy_file and [policy] both give the policy: leave one out"]
+
+
+def test_two_rosters_are_one_too_many(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "roster.json").write_bytes(roster(1).document())
+    assert faults(write(top='roster_file = "roster.json"')) == [
+        "roster_file and [committee] both give the roster: leave one out"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (None, "cannot be read (No such file or directory)"),
+        (b"{", "is no JSON"),
+        (b'{"members": []}', "a committee has 1 to 32 members"),
+        (b'{"members": [{"signer": "0x12"}]}', "members.0.signer: is 0x and 40 lower-case"),
+        (b'{"membres": []}', 'membres: unknown key; did you mean "members"?'),
+    ],
+)
+def test_a_rosters_file_that_is_none_is_named(
+    write: Write, tmp_path: Path, data: bytes | None, said: str
+) -> None:
+    path = committee_file(write(top='roster_file = "roster.json"'), tmp_path, 1)
+    file = tmp_path / "roster.json"
+    file.unlink()
+    if data is not None:
+        file.write_bytes(data)
+    with pytest.raises(ConfigError) as raised:
+        load(path)
+    assert all(line.startswith(str(file)) for line in raised.value.lines)
+    assert said in str(raised.value)
+
+
+def test_a_node_whose_agents_are_not_the_rosters_does_not_start(
+    write: Write, tmp_path: Path
+) -> None:
+    agents = {"choose@1": {"version": "1.0.0"}}
+    path = committee_file(write(top='roster_file = "roster.json"'), tmp_path, 1, 2, agents=agents)
+    with pytest.raises(ConfigError) as raised:
+        load(path).agent_registry()
+    missing, extra = raised.value.lines
+    assert 'agents."choose@1": the roster has it and this node does not' in missing
+    assert 'agents."chat@1": the roster does not have it' in extra
+
+
+TRANSPORT = '[transport_key]\nkeystore = "keys/transport.json"\npassword_file = "keys/password"'
+BROKER = '[[transports]]\nkind = "mqtt"\nurl = "mqtt://127.0.0.1:1"\n'
+
+
+def test_a_member_among_others_wants_the_transport_key_that_the_roster_has(
+    write: Write, tmp_path: Path
+) -> None:
+    write_secret(tmp_path / "keys" / "password", b"opens it")
+    keystore = tmp_path / "keys" / "transport.json"
+    address = create_keystore(keystore, "opens it", PrivateKey(bytes([101]) * 32), cost=2)
+    top = 'roster_file = "roster.json"'
+    alone = load(committee_file(write(top=top), tmp_path, 1))
+    assert alone.member_key(address_of_member(1)) is None
+    mute = load(committee_file(write(top=top, sections=TRANSPORT), tmp_path, 1, 2))
+    with pytest.raises(ConfigError, match="transports: members of a committee talk: name a broker"):
+        mute.member_key(address_of_member(1))
+    several = load(committee_file(write(top=top, sections=BROKER), tmp_path, 1, 2))
+    with pytest.raises(ConfigError, match="transport_key: a committee of 2 talks"):
+        several.member_key(address_of_member(1))
+    own = load(committee_file(write(top=top, sections=BROKER + TRANSPORT), tmp_path, 1, 2))
+    key = own.member_key(address_of_member(1))
+    assert key is not None
+    assert key.address == address
+    with pytest.raises(ConfigError, match="and this node has"):
+        own.member_key(address_of_member(2))

@@ -10,14 +10,34 @@ import pytest
 from pydantic import BaseModel, TypeAdapter
 
 from vagus.adapters.evm.config import EvmConfig
+from vagus.adapters.signers import KeyConfig, KmsKey, Pkcs11Key
 from vagus.agents import AgentConfig, Policy
 from vagus.agents.builtin.chat import ChatConfig
 from vagus.agents.builtin.extract import ExtractConfig
+from vagus.agents.builtin.fetch import FetchConfig
+from vagus.agents.builtin.page import PageConfig
+from vagus.agents.content import ContentRule
+from vagus.agents.http import HttpPolicy
 from vagus.agents.manifest import FeeConfig
 from vagus.compute import BackendConfig, PriceConfig
+from vagus.compute.backends.akashml import AkashMLConfig
+from vagus.compute.backends.http import HttpConfig as HttpBackendConfig
+from vagus.compute.backends.ionet import IonetConfig
 from vagus.compute.backends.local import LocalConfig
 from vagus.compute.backends.openai import ModelConfig, OpenAIConfig
-from vagus.daemon.config import HttpConfig, LogConfig, Settings, SignerConfig, load
+from vagus.compute.edge.config import EdgeConfig, MaxPrice
+from vagus.compute.mqtt import MqttConfig
+from vagus.compute.rates import MoneyConfig, SourceConfig
+from vagus.compute.routing.canary import CanaryConfig
+from vagus.daemon.committee.transport import BrokerConfig, PeerConfig, PeersConfig
+from vagus.daemon.config import (
+    HttpConfig,
+    LogConfig,
+    Settings,
+    SignerConfig,
+    TransportKeyConfig,
+    load,
+)
 from vagus.daemon.roster import Member, Roster
 
 PAGE = (Path(__file__).parents[2] / "docs" / "config.md").read_text()
@@ -30,26 +50,52 @@ def own(model: type[BaseModel]) -> list[str]:
 
 # Each heading of the page: the model behind it, and which of the model's keys stand there.
 SECTIONS: dict[str, tuple[type[BaseModel], list[str]]] = {
-    "Top level": (Settings, ["profile", "data"]),
+    "Top level": (Settings, ["profile", "data", "roster_file", "policy_file"]),
     "`[http]`": (HttpConfig, list(HttpConfig.model_fields)),
     "`[log]`": (LogConfig, list(LogConfig.model_fields)),
     "`[signer]`": (SignerConfig, list(SignerConfig.model_fields)),
+    "`pkcs11`": (Pkcs11Key, list(Pkcs11Key.model_fields)),
+    "`kms`": (KmsKey, list(KmsKey.model_fields)),
+    "`[transport_key]`": (TransportKeyConfig, list(TransportKeyConfig.model_fields)),
+    "`[[transports]]`": (BrokerConfig, [*MqttConfig.model_fields]),
+    '`kind = "http"`': (PeersConfig, own(PeersConfig)),
+    "`peers`": (PeerConfig, list(PeerConfig.model_fields)),
     "`[committee]`": (Roster, list(Roster.model_fields)),
     "`[[committee.members]]`": (Member, list(Member.model_fields)),
     "`[policy]`": (Policy, list(Policy.model_fields)),
-    "`[[chains]]`": (EvmConfig, list(EvmConfig.model_fields)),
+    "`before`, `after`": (ContentRule, list(ContentRule.model_fields)),
+    "`[[chains]]`": (EvmConfig, [*own(EvmConfig), *KeyConfig.model_fields]),
     "`[[backends]]`": (BackendConfig, list(BackendConfig.model_fields)),
     "`price`": (PriceConfig, list(PriceConfig.model_fields)),
     '`kind = "local"`': (LocalConfig, own(LocalConfig)),
+    "Over HTTP": (HttpBackendConfig, own(HttpBackendConfig)),
     '`kind = "openai"`': (OpenAIConfig, own(OpenAIConfig)),
     "`models`": (ModelConfig, list(ModelConfig.model_fields)),
+    '`kind = "akashml"`': (AkashMLConfig, own(AkashMLConfig)),
+    '`kind = "ionet"`': (IonetConfig, own(IonetConfig)),
+    '`kind = "edge"`': (EdgeConfig, [*MqttConfig.model_fields, *own(EdgeConfig)]),
+    "`max_price`": (MaxPrice, list(MaxPrice.model_fields)),
+    "`[money]`": (MoneyConfig, list(MoneyConfig.model_fields)),
+    "`sources`": (SourceConfig, list(SourceConfig.model_fields)),
+    "`[canaries]`": (CanaryConfig, list(CanaryConfig.model_fields)),
     '`[agents."name@major"]`': (AgentConfig, list(AgentConfig.model_fields)),
     "`fee`": (FeeConfig, list(FeeConfig.model_fields)),
     "`chat@1`": (ChatConfig, own(ChatConfig)),
     "`extract@1`": (ExtractConfig, own(ExtractConfig)),
+    "`fetch@1`": (FetchConfig, own(FetchConfig)),
+    "`page@1`": (PageConfig, own(PageConfig)),
+    "`http`": (HttpPolicy, list(HttpPolicy.model_fields)),
 }
 # Tables of the top level that the environment reaches key by key.
-REACHED = {"Top level", "`[http]`", "`[log]`", "`[signer]`", "`[committee]`", "`[policy]`"}
+REACHED = {
+    "Top level",
+    "`[http]`",
+    "`[log]`",
+    "`[signer]`",
+    "`[transport_key]`",
+    "`[committee]`",
+    "`[policy]`",
+}
 
 
 def documented() -> dict[str, list[list[str]]]:
@@ -71,7 +117,12 @@ ROWS = documented()
 def test_every_part_of_the_config_has_its_section_and_no_section_is_left_over() -> None:
     assert list(ROWS) == list(SECTIONS)
     headings = {re.split(r"[.\"]", heading.strip("`[]"))[0] for heading in SECTIONS}
-    assert set(Settings.model_fields) - headings == {"profile", "data"}
+    assert set(Settings.model_fields) - headings == {
+        "profile",
+        "data",
+        "roster_file",
+        "policy_file",
+    }
 
 
 @pytest.mark.parametrize("section", SECTIONS)

@@ -9,14 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from coincurve import PrivateKey
 from typer.testing import CliRunner, Result
 
+from support.chain import ScriptedChain
 from support.journals import HUB
 from support.node import vagus
 from support.scripted import GOOD, Script, response, scripted, sending
+from vagus.adapters.evm.wallet import Wallet
 from vagus.daemon.choices import ChainChoice
 from vagus.daemon.cli import app
-from vagus.daemon.config import ConfigError
+from vagus.daemon.config import ConfigError, load
+from vagus.daemon.doctor.chain import look_at_chain
 from vagus.daemon.doctor.config import look_at
 from vagus.daemon.doctor.finding import Finding, Verdict, worst
 from vagus.daemon.doctor.report import examine
@@ -25,6 +29,7 @@ from vagus.daemon.journal.database import read_only
 from vagus.daemon.journal.lock import data_folder, holder
 from vagus.daemon.journal.sqlite import SqliteJournal
 from vagus.daemon.tokens import new_token
+from vagus.protocol import Halt
 
 CHAIN = HUB.rpartition(":")[0]
 CANARY = "canary-7f3a-in-a-path"
@@ -52,9 +57,22 @@ def by_name(findings: object) -> dict[str, Finding]:
 def test_what_init_writes_is_all_well(config: Path) -> None:
     looked = look_at(config)
     assert worst(looked.findings) == Verdict.OK
-    assert {"config", "signer", "backend local", "agent chat@1", "profile devnet", "roster"} <= (
-        by_name(looked.findings).keys()
+    assert {
+        *("config", "signer", "backend local", "agent chat@1", "profile devnet", "roster"),
+        "transport key",
+    } <= by_name(looked.findings).keys()
+
+
+def test_the_policys_rules_are_named_and_agents_that_are_not_served(config: Path) -> None:
+    written = config.read_text()
+    rules = (
+        '[[policy.after]]\nname = "short"\nlonger = 9\n[policy.per_agent."page@1"]\nmin_fee = 1\n'
     )
+    config.write_text(written + rules)
+    found = [each for each in look_at(config).findings if each.name == "policy"]
+    assert [each.verdict for each in found] == [Verdict.WARN, Verdict.OK]
+    assert "names page@1, which is not served here" in found[0].finding
+    assert "1 rule about content: short" in found[1].finding
 
 
 @pytest.mark.parametrize(
@@ -65,6 +83,8 @@ def test_what_init_writes_is_all_well(config: Path) -> None:
         ('kind = "local"\n\n', 'kind = "lokal"\n\n', "backends", "lokal"),
         ('"chat@1"', '"chta@1"', "agents", "not installed"),
         ('"keys/signer.json"', '"keys/gone.json"', "signer", "cannot be read"),
+        ('"keys/transport.json"', '"keys/gone.json"', "transport key", "cannot be read"),
+        ('"keys/transport.json"', '"keys/signer.json"', "transport key", "and this node has 0x"),
         ("signer = \"0x", "signer = \"0xab", "config", "40 lower-case hex digits"),
         (f'addresses."{CHAIN}"', 'addresses."eip155:1"', f"payee {CHAIN}", "where this node"),
         (f'\n"{CHAIN}" = "', '\n"eip155:1" = "', f"allowance {CHAIN}", "no gas_allowance"),
@@ -81,6 +101,24 @@ def test_each_fault_of_a_config_fails_with_what_to_do(
     found = by_name(look_at(config).findings)
     assert found[name].verdict == Verdict.FAIL
     assert said in found[name].finding
+
+
+def test_a_hub_with_another_prefix_than_the_nodes_own_address_fails(tmp_path: Path) -> None:
+    """Both are addresses on cosmos:vagus-1, whose id holds no prefix."""
+    hub = "cosmos:vagus-1:wasm14hj2tavq8fpesdwxxcu44rty3hh90vhujrvcmstl4zr3txmfvw9s0phg4d"
+    other = "cosmos:vagus-1:cosmos14hj2tavq8fpesdwxxcu44rty3hh90vhujrvcmstl4zr3txmfvw9s4hmalr"
+    chosen = ChainChoice(
+        "cosmos:vagus-1", hub, ("http://127.0.0.1:9",), more={"fee_denom": "stake"}
+    )
+    config = write_config(make_keys(tmp_path, "devnet"), "devnet", [chosen], 9464)
+    assert "hub cosmos:vagus-1" not in by_name(look_at(config).findings)
+    config.write_text(config.read_text().replace(hub, other))
+    found = by_name(look_at(config).findings)["hub cosmos:vagus-1"]
+    assert found.verdict == Verdict.FAIL
+    assert found.finding == (
+        "its address begins with cosmos1, and this node's own there with wasm1"
+    )
+    assert "see hub under its [[chains]]" in found.advice
 
 
 @pytest.mark.parametrize("name", ["signer.json", "account.json", "password"])
@@ -139,7 +177,7 @@ def sealed(config: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     given.mkdir(mode=0o700)
     (config.parent / "keys" / "password").rename(given / "vagus.password")
     text = config.read_text()
-    assert text.count('"keys/password"') == 2
+    assert text.count('"keys/password"') == 3
     config.write_text(text.replace("keys/password", "${CREDENTIALS_DIRECTORY}/vagus.password"))
     return config
 
@@ -231,6 +269,21 @@ def test_a_signer_that_is_no_member_fails(config: Path) -> None:
     assert "is not in the roster" in found["roster"].finding
 
 
+def test_a_signer_that_a_roster_file_does_not_name_is_told_how_that_changes(config: Path) -> None:
+    found, text = load(config), config.read_text()
+    begin = min(text.index("[[committee.members]]"), text.index("\n[committee."))
+    table = text[begin : text.index("[[chains]]")]
+    other = make_keys(config.parent / "other", "devnet")
+    roster = json.loads(found.committee.document())
+    roster["members"][0]["signer"] = f"0x{other.signer.hex()}"
+    (config.parent / "roster.json").write_text(json.dumps(roster))
+    config.write_text('roster_file = "roster.json"\n' + text.replace(table, ""))
+    shown = by_name(look_at(config).findings)["roster"]
+    assert shown.verdict == Verdict.FAIL
+    assert "[[committee.members]]" not in shown.advice
+    assert "roster.json, by a proposal (docs/committee.md#joining)" in shown.advice
+
+
 async def doctor(config: Path, script: Script) -> dict[str, Finding]:
     """The whole report, with a scripted model and no chain."""
     async with scripted(script) as model:
@@ -252,6 +305,20 @@ async def test_a_chain_that_does_not_answer_fails_and_the_rest_is_looked_at(conf
     assert found["model m"].verdict == Verdict.OK
     assert found["node"].finding == "none runs on this data folder"
     assert found["disk"].verdict in {Verdict.OK, Verdict.WARN}
+
+
+async def test_a_hub_that_halts_its_chain_is_the_hubs_fault_and_not_the_endpoints(
+    config: Path,
+) -> None:
+    looked = look_at(config)
+    assert looked.made is not None
+    chain = ScriptedChain(HUB, Wallet(PrivateKey(b"\1" * 32)), looked.made.signer)
+    chain.faults["hub_state"].append(Halt(CHAIN, "the hub is of another chain"))
+    found = by_name(await look_at_chain(chain, looked.made))
+    assert found[f"endpoint {CHAIN} stub"].verdict == Verdict.OK
+    assert found[f"hub {CHAIN}"].finding == "the hub is of another chain"
+    assert "mend hub under its [[chains]]" in found[f"hub {CHAIN}"].advice
+    assert f"account {CHAIN}" not in found
 
 
 async def test_a_model_that_does_not_answer_fails(config: Path) -> None:

@@ -4,16 +4,22 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from cosmpy.aerial.wallet import LocalWallet
+from cosmpy.crypto.keypairs import PrivateKey
+from eth_account import Account as EthAccount
+from solders.keypair import Keypair
 from typer.testing import CliRunner, Result
 
 from support.node import vagus
 from vagus.daemon.cli import app
-from vagus.daemon.config import ConfigError
+from vagus.daemon.config import ConfigError, load
 
 ACCOUNT = "0x" + "ab" * 20
+MISTYPED = "0x5FbDB2315678afecb367f032d93f642f64180aA3"
 LOCAL = f"id=eip155:31337,hub=eip155:31337:{ACCOUNT},rpc=http://127.0.0.1:1"
 OWN = f"id=eip155:7357,hub=eip155:7357:{ACCOUNT}"
 ONE_HOST = "rpc=http://rpc.example/a,rpc=http://rpc.example/b,rpc=http://rpc.example/c"
@@ -36,6 +42,7 @@ async def refused(folder: Path, *options: str) -> str:
         (("--chain", f"{OWN},{ONE_HOST}", "--profile", "mainnet"), "several are on rpc.example"),
         (("--chain", PUBLIC, "--profile", "devnet"), "is Ethereum, a public chain"),
         (("--chain", PUBLIC), "give --profile testnet, or mainnet"),
+        (("--chain", LOCAL.replace(ACCOUNT, MISTYPED)), f"'{MISTYPED}' is mistyped: its checksum"),
     ],
 )
 async def test_what_no_node_would_take_is_refused_before_a_key_is_made(
@@ -123,6 +130,72 @@ def test_a_devnet_takes_no_public_chain_and_has_defaults(tmp_path: Path) -> None
     assert 'rpc = "http://127.0.0.1:8545"' in (tmp_path / "vagus.toml").read_text()
 
 
+COSMOS_HUB = "cosmos:vagus-1:wasm14hj2tavq8fpesdwxxcu44rty3hh90vhujrvcmstl4zr3txmfvw9s0phg4d"
+SOLANA = "solana:9DMG4YkYHzsEmwef3mYvFJfEMzcn4UPW"
+
+
+def test_a_chain_of_cosmos_is_asked_for_its_coin(tmp_path: Path) -> None:
+    done = answered(
+        tmp_path,
+        "testnet",
+        "cosmos:vagus-1",
+        "http://127.0.0.1:1",
+        "http://127.0.0.1:2",
+        "no coin!",
+        "ujuno",
+        "cosmos:vagus-1:juno1x",
+        COSMOS_HUB,
+    )
+    assert done.exit_code == 0, done.output
+    assert done.stderr.count("fee_denom") == 1
+    written = tomllib.loads((tmp_path / "vagus.toml").read_text())
+    assert written["chains"][0]["fee_denom"] == "ujuno"
+    assert "finality" not in written["chains"][0]
+
+
+async def test_one_key_has_an_address_on_each_chain(tmp_path: Path) -> None:
+    """Which, cosmpy and solders say."""
+    hub = str(Keypair().pubkey())
+    chains = [
+        f"id=eip155:31337,hub=eip155:31337:{ACCOUNT},rpc=http://127.0.0.1:1",
+        f"id={SOLANA},hub={SOLANA}:{hub},rpc=http://127.0.0.1:1",
+        f"id=cosmos:vagus-1,hub={COSMOS_HUB},rpc=http://127.0.0.1:1,fee_denom=stake",
+    ]
+    code, out, err = await vagus(
+        "init", tmp_path, *(each for c in chains for each in ("--chain", c))
+    )
+    assert (code, out) == (0, ""), err
+    password = (tmp_path / "keys/password").read_text().strip()
+    secret = bytes(EthAccount.decrypt((tmp_path / "keys/account.json").read_text(), password))
+    addresses = {
+        "eip155:31337": EthAccount.from_key(secret).address.lower(),
+        SOLANA: str(Keypair.from_seed(secret).pubkey()),
+        "cosmos:vagus-1": str(LocalWallet(PrivateKey(secret), prefix="wasm").address()),
+    }
+    settings = load(tmp_path / "vagus.toml")
+    assert settings.committee.members[0].addresses == addresses
+    assert settings.committee.rates == {SOLANA: 10**9, "cosmos:vagus-1": 10**6}
+    assert [each.address for each in settings.adapters()] == list(addresses.values())
+    for chain, address in addresses.items():
+        assert f"fund     {address} on {chain}\n" in err
+
+
+async def test_a_chain_of_cosmos_without_its_coin_is_refused_before_a_key_is_made(
+    tmp_path: Path,
+) -> None:
+    chain = f"id=cosmos:vagus-1,hub={COSMOS_HUB},rpc=http://127.0.0.1:1"
+    code, _, err = await vagus("init", tmp_path / "node", "--chain", chain)
+    assert code == 2
+    assert "chain cosmos:vagus-1: fee_denom is missing" in err
+    assert not (tmp_path / "node").exists()
+
+
+async def test_a_key_that_this_kind_of_chain_has_not_is_refused(tmp_path: Path) -> None:
+    chain = f"id=eip155:31337,hub=eip155:31337:{ACCOUNT},rpc=http://127.0.0.1:1,fee_denom=x"
+    code, _, err = await vagus("init", tmp_path / "node", "--chain", chain)
+    assert (code, "unknown: fee_denom" in err) == (2, True)
+
+
 def test_an_end_of_the_answers_says_what_to_give_and_keeps_the_keys(tmp_path: Path) -> None:
     done = answered(tmp_path, "devnet", "eip155:31337")
     assert isinstance(done.exception, ConfigError)
@@ -135,7 +208,10 @@ def test_an_end_of_the_answers_says_what_to_give_and_keeps_the_keys(tmp_path: Pa
 async def test_ctrl_c_leaves_with_130(tmp_path: Path, given: tuple[str, ...]) -> None:
     primary, terminal = os.openpty()
     command = (sys.executable, "-m", "vagus.daemon", "init", str(tmp_path / "node"), *given)
-    process = subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal)
+    # Shells have what they start in the background ignore Ctrl-C, and the tests may be such a one.
+    process = subprocess.Popen(
+        ("env", "--default-signal=INT", *command), stdin=terminal, stdout=terminal, stderr=terminal
+    )
     os.close(terminal)
     try:
         said = b""

@@ -75,8 +75,8 @@ async def test_the_token_of_a_poke_is_gone_after_it(node: Served, config: Path) 
     ("intent_id", "code", "said"),
     [
         (UNKNOWN, 1, "this node has not seen that intent"),
-        ("0x12", 2, "0x12 is no intent's id: 0x and 64 hex digits"),
-        ("../status", 2, "../status is no intent's id"),
+        ("0x12", 2, "'0x12' is no intent's id"),
+        ("../status", 2, "'../status' is no intent's id"),
     ],
 )
 async def test_what_cannot_be_poked_or_shown_is_one_line(

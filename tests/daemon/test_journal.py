@@ -1,31 +1,25 @@
-"""What every journal promises. An implementation joins by a line in JOURNALS."""
+"""What every journal promises. An implementation joins by a line in JOURNALS (support/journals.py)."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
-from pathlib import Path
+from collections.abc import Awaitable
 
 import pytest
 
-from support.journals import DEST, HUB, LANE, attestation, built, lane, request
+from support.journals import DEST, HUB, LANE, Open, attestation, built, lane, request
 from vagus.adapters.base import Cursor, Step, TxStage
 from vagus.daemon.journal.base import Journal
 from vagus.daemon.journal.records import IntentRecord, Kind, Stage
-from vagus.daemon.journal.sqlite import SqliteJournal
-from vagus.protocol import FeeFormula, Payout, Receipt, Retry, Status, hub_id, keccak256
-
-Open = Callable[[], AbstractAsyncContextManager[Journal]]
-
-JOURNALS: dict[str, Callable[[Path], Open]] = {
-    "sqlite": lambda folder: lambda: SqliteJournal(folder / "journal.sqlite"),
-}
-
-
-@pytest.fixture(params=JOURNALS)
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
-    """Opens the same journal each time it is called."""
-    return JOURNALS[request.param](tmp_path)
+from vagus.protocol import (
+    FeeFormula,
+    Payout,
+    Receipt,
+    Retry,
+    Status,
+    hub_id,
+    keccak256,
+    payouts_hash,
+)
 
 
 async def final(journal: Journal, seq: int, height: int = 1) -> IntentRecord:
@@ -60,13 +54,16 @@ async def test_a_record_is_the_same_after_a_restart(opened: Open) -> None:
             output=b"Paris",
             cost=1 << 200,
             fee=FeeFormula(1 << 255, 15_000),
-            attestation=attestation(record.id),
+            attestation=attestation(record.id, b"Paris"),
+            epoch=7,
+            leader=b"\x0a" * 20,
         )
         await journal.move(record, Stage.ATTESTED, signatures=(b"\x01" * 65, b"\x02" * 65))
         await journal.submit(record, Stage.SUBMITTED, Kind.DELIVER, LANE, None, built(0))
         payouts = (Payout(keccak256(b"a"), 1 << 255), Payout(keccak256(b"b"), 2))
         await journal.move(record, Stage.CONFIRMED, callback_failed=True, payouts=payouts)
-        receipt = Receipt(record.id, hub_id(DEST), 0, keccak256(b"p"), 3, 7, 2_000_000_000)
+        paid = payouts_hash(payouts)
+        receipt = Receipt(record.id, hub_id(DEST), 0, paid, 3, 7, 2_000_000_000)
         await journal.submit(
             record, Stage.SETTLING, Kind.SETTLE, LANE, lane(1), built(1), receipt=receipt
         )
@@ -76,6 +73,7 @@ async def test_a_record_is_the_same_after_a_restart(opened: Open) -> None:
         assert read is not None
         read.updated_at = record.updated_at
         assert read == record
+        assert (read.block_hash, read.epoch) == (request(1, 5).block_hash, 7)
         assert await journal.evidence(keccak256(b"{}")) == b"{}"
         assert await journal.evidence(keccak256(b"else")) is None
 
@@ -398,7 +396,7 @@ async def test_after_a_halt_intents_are_carried_once_they_are_found_again_and_ke
 
 async def decided(journal: Journal, seq: int) -> IntentRecord:
     record = await moved(journal, seq, Stage.ROUTED)
-    outcome = attestation(record.id)
+    outcome = attestation(record.id, b"Paris")
     await journal.move(
         record, Stage.EXECUTED, status=Status.FULFILLED, output=b"Paris", attestation=outcome
     )
@@ -416,6 +414,7 @@ async def test_an_orphan_that_had_an_outcome_comes_back_with_it_and_is_not_asked
         assert await journal.observe(HUB, [], Cursor(1, 9)) == []
         [back] = await journal.observe(HUB, [request(1, 12)], Cursor(2, 12))
         assert (back.stage, back.output, back.height) == (Stage.EXECUTED, b"Paris", 12)
+        assert back.block_hash == request(1, 12).block_hash != record.block_hash
         assert back.attestation == record.attestation
         expected = [Stage.ROUTED, Stage.EXECUTED, Stage.ATTESTED, Stage.ORPHANED, Stage.EXECUTED]
         assert (await stages(journal, record))[-5:] == expected

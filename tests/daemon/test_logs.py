@@ -46,6 +46,25 @@ log.warning("two\\nlines", reason='quoted "text" \\u2028')
     assert two["event"] == "two\nlines"
 
 
+IN_A_CONTEXT = """
+structlog.contextvars.bind_contextvars(intent="0x12", chain="eip155:1")
+structlog.get_logger("vagus.adapters.evm.sender").warning("nonce filled", chain="eip155:2", nonce=7)
+logging.getLogger("aiohttp").error("from a library")
+"""
+
+
+def test_an_event_has_what_its_task_is_about_and_its_own_word_counts_more() -> None:
+    own, library = lines(f'set_up("info", "json")\n{IN_A_CONTEXT}')
+    assert (own["intent"], own["chain"], own["nonce"]) == ("0x12", "eip155:2", 7)
+    assert (library["intent"], library["chain"]) == ("0x12", "eip155:1")
+
+
+def test_what_a_task_is_about_is_in_fields_of_the_journal(tmp_path: Path) -> None:
+    (own, library), _ = entries(IN_A_CONTEXT, tmp_path)
+    assert (own["VAGUS_INTENT"], own["VAGUS_CHAIN"]) == ("0x12", "eip155:2")
+    assert (library["VAGUS_INTENT"], library["VAGUS_CHAIN"]) == ("0x12", "eip155:1")
+
+
 def test_the_format_is_json_where_stderr_is_no_terminal() -> None:
     [line] = lines('set_up("info", "auto")\nstructlog.get_logger().info("hello")')
     assert line["event"] == "hello"

@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,17 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as plain
 
 from support.chain import ScriptedChain
+from support.committee import Committee, Place
+from support.fleet import Scripted
 from support.pipelines import A, B, two_chains
 from support.scripted import GOOD, response, scripted, sending
-from support.served import HUB, Served, requested, serving
+from support.served import HUB, ROSTER, Served, requested, serving
 from vagus.adapters.base import Endpoint, Heads, Tally
-from vagus.compute import Completion, Message
+from vagus.agents import AgentRegistry, Policy
+from vagus.compute import Answer, Completion, Message
 from vagus.compute.backends.openai import ModelConfig, OpenAIBackend, OpenAIConfig
 from vagus.compute.price import PriceConfig
+from vagus.daemon.execute import Executor
 from vagus.daemon.journal.base import Commit
 from vagus.daemon.journal.records import IntentRecord, Stage
 from vagus.daemon.metrics.measured import Measured
@@ -65,11 +70,30 @@ async def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
             request = Completion(
                 model=backend.served[0], messages=(Message("user", "x"),), max_tokens=4
             )
-            await backend.complete(request, timeout=10)
+            served.status.executor = executor = Executor(
+                AgentRegistry({"chat@1": {}}), [backend], Policy(), ROSTER, bytes(20)
+            )
+            await executor.router.complete(request, [backend], timeout=10)
+            slow = Scripted("slow", 1e6)
+            with pytest.raises(Retry, match="too long"):
+                await executor.router.complete(request, [slow], timeout=0.01)
             served.metrics.ended(record)
             served.network.read_to(chains[0], 3)
             served.metrics.committed(Commit(0.01, 0))
             yield served
+
+
+@pytest.fixture
+async def place(node: Served, tmp_path: Path) -> AsyncIterator[Place]:
+    """Has the node be a member of a committee of three, of which the others are away."""
+    (tmp_path / "member").mkdir()
+    async with Committee(tmp_path / "member", 3, 2).member(0) as place:
+        node.status.committee = place.peers
+        chain = node.network.adapters[0]
+        node.network.states[chain.hub_id] = replace(
+            await chain.hub_state(), current=place.committee.current
+        )
+        yield place
 
 
 async def scrape(node: Served, accept: str = ACCEPT) -> str:
@@ -91,7 +115,9 @@ def key(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
     return name, frozenset(labels.items())
 
 
-async def test_the_docs_name_every_metric_with_its_type_unit_and_labels(node: Served) -> None:
+async def test_the_docs_name_every_metric_with_its_type_unit_and_labels(
+    node: Served, place: Place
+) -> None:
     documented = {
         name: (kind, unit, tuple(sorted(re.findall(r"`(\w+)`", labels))))
         for name, kind, unit, labels in ROW.findall(DOCS.read_text())
@@ -103,6 +129,39 @@ async def test_the_docs_name_every_metric_with_its_type_unit_and_labels(node: Se
         found[name] = (family.type, family.unit, tuple(sorted(labels)))
         assert family.documentation
     assert documented == found
+
+
+async def test_a_member_counts_who_is_here_and_what_came(node: Served, place: Place) -> None:
+    before = await values(node)
+    chain = node.network.adapters[0].chain
+    assert before[key("vagus_committee_present_members", chain=chain)] == 1
+    assert before[key("vagus_committee_needed_members", chain=chain)] == 2
+    assert before[key("vagus_committee_size_members", chain=chain)] == 3
+    assert before[key("vagus_committee_gate_closed")] == 1
+    assert before[key("vagus_ready")] == 0
+    assert before[key("vagus_committee_envelopes_total", result="forged")] == 0
+    frame = place.committee.wire.frames[0]
+    place.peers.take(frame[:-1] + bytes([frame[-1] ^ 1]))
+    place.peers.take(b"no envelope")
+    place.peers.tally.agreement.observe(0.3)
+    place.peers.tally.rounds.observe(2)
+    place.peers.tally.disagreements["proposal"] += 1
+    after = await values(node)
+    assert after[key("vagus_committee_envelopes_total", result="malformed")] == 1
+    assert after[key("vagus_committee_envelopes_total", result="forged")] == 1
+    assert after[key("vagus_committee_disagreements_total", what="proposal")] == 1
+    assert after[key("vagus_committee_agreement_seconds_sum")] == 0.3
+    assert after[key("vagus_committee_agreement_seconds_bucket", le="0.25")] == 0
+    assert after[key("vagus_committee_agreement_seconds_bucket", le="0.5")] == 1
+    assert after[key("vagus_committee_rounds_bucket", le="1.0")] == 0
+    assert after[key("vagus_committee_rounds_bucket", le="2.0")] == 1
+    assert after[key("vagus_transport_up", transport="memory")] == 1
+
+
+async def test_a_node_that_is_alone_has_no_series_of_a_committee(node: Served) -> None:
+    assert not [
+        name for name, _ in await values(node) if "committee" in name or "transport" in name
+    ]
 
 
 async def test_both_formats_have_the_same_values(node: Served) -> None:
@@ -194,6 +253,42 @@ async def test_a_backend_that_fails_three_times_is_down_until_it_answers(tmp_pat
             await node.status.survey.ask()  # asks it for one token
             assert await node.get("/readyz") == (200, "ready\n")
             assert answers == []
+
+
+async def test_a_backend_is_checked_in_its_own_way(tmp_path: Path) -> None:
+    """Who rents machines rents none to be checked: that way asks for no completion."""
+
+    class Checked(OpenAIBackend):
+        down, checks, asked = True, 0, 0
+
+        async def complete(self, request: Completion, *, timeout: float) -> Answer:
+            self.asked += 1
+            raise Retry("no machine")
+
+        async def check(self, *, timeout: float) -> None:
+            self.checks += 1
+            if self.down:
+                raise Retry("no machine")
+
+    async with serving(tmp_path) as node:
+        inner = Checked(
+            OpenAIConfig(name="s", base_url="http://127.0.0.1:9", models=(ModelConfig(name="m"),))
+        )
+        async with Measured(inner, node.metrics) as backend:
+            node.status.survey.backends = (backend,)
+            await node.status.survey.ask()
+            request = Completion(
+                model=backend.served[0], messages=(Message("user", "x"),), max_tokens=4
+            )
+            for _ in range(3):
+                with pytest.raises(Retry):
+                    await backend.complete(request, timeout=10)
+            await node.status.survey.ask()
+            assert backend.fault == "failed 3 times in a row, last: no machine"
+            inner.down = False
+            await node.status.survey.ask()
+            assert backend.fault is None
+            assert (inner.checks, inner.asked) == (2, 3)
 
 
 @pytest.mark.parametrize(
@@ -325,3 +420,56 @@ async def test_hubs_that_are_not_read_to_their_head_make_a_node_unready(
         monkeypatch.setattr("vagus.daemon.status.BEHIND", -1.0)
         assert a.heads is not None
         assert (await node.get("/readyz"))[0] == (503 if a.heads.final.height > final else 200)
+
+
+@dataclass
+class Clock:
+    """Both of a machine's clocks, in seconds, as far as they are asked here."""
+
+    now: float
+    up: float = 1000.0
+
+    def time(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.up
+
+
+async def test_a_chain_that_makes_no_blocks_makes_a_node_unready_and_a_wrong_clock_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two_chains(PrivateKey(b"\x05" * 32)) as chains, serving(tmp_path, chains) as node:
+        a, b = chains
+        assert a.heads is not None
+        assert b.heads is not None
+        clock = Clock(a.heads.latest.time)
+        for module in ("network", "status"):
+            monkeypatch.setattr(f"vagus.daemon.{module}.time", clock)
+
+        def read() -> None:
+            for chain in chains:
+                assert chain.heads is not None
+                node.network.read_to(chain, chain.heads.final.height)
+
+        read()
+        assert await node.get("/readyz") == (200, "ready\n")
+        clock.now += 3600  # an hour ahead, all at once
+        assert await node.get("/readyz") == (200, "ready\n")
+        clock.now, clock.up = clock.now - 7200, clock.up + 3600  # an hour behind, and an hour on
+        assert await node.get("/readyz") == (200, "ready\n")
+        b.pass_time(12)
+        read()
+        clock.now = b.heads.latest.time + 301
+        assert await node.get("/readyz") == (
+            503,
+            f"{A}: its chain stands still: block {a.heads.latest.height} is 313 s old, and none came "
+            "for 3600 s; see a block explorer: if the chain goes on, its endpoints are stale\n",
+        )
+        _, text = await node.get("/metrics")
+        assert 'vagus_chain_up{chain="eip155:31337"} 0.0' in text
+        assert 'vagus_chain_up{chain="eip155:31338"} 1.0' in text
+        assert "vagus_ready 0.0" in text
+        a.pass_time(12)
+        read()
+        assert await node.get("/readyz") == (200, "ready\n")

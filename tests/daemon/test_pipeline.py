@@ -1,5 +1,6 @@
 """How an intent's life goes, and in which ways it may end."""
 
+import asyncio
 from collections.abc import MutableMapping
 from dataclasses import replace
 from typing import Any
@@ -103,7 +104,6 @@ async def test_a_failed_callback_is_noted_and_paid(node: Node) -> None:
         ({"terms": b'{ "regions":["eu"]}'}, "terms are not in RFC 8785 form"),
         ({"terms": b'{"regions":["eu"]}'}, "no backend is left by the terms' regions"),
         ({"terms": b"\xff"}, "terms are not understood"),
-        ({"terms": b"{}", "terms_hash": keccak256(b"others")}, "not those of the intent's"),
         ({"callback_gas": 2_000_001}, "callbackGas is over the destination's 2000000"),
         ({"min_signers": 2}, "2 signers were asked for, the set has 1"),
         ({"deadline": NOW + 10}, "its deadline leaves no time to answer and deliver"),
@@ -135,7 +135,7 @@ async def test_what_cannot_be_served_is_refused_with_the_reason(
         (b'{"prompt":"\\ud800"}', "half of a surrogate pair"),
         (b"[" * 8192, "the payload is n"),  # "not JSON" or "nested", as deep as the parser goes
         (b'{"a":' * 33 + b"1" + b"}" * 33, "the payload is nested over 32 levels"),
-        (b'{"prompt":"' + b"x" * 8192 + b'"}', "the payload is not the intent's"),
+        (b'{"prompt":"' + b"x" * 8192 + b'"}', "the payload has 8205 bytes"),
     ],
 )
 async def test_a_payload_of_a_stranger_is_refused_in_one_line(
@@ -144,9 +144,19 @@ async def test_a_payload_of_a_stranger_is_refused_in_one_line(
     await refused(node, await node.ask(payload), reason)
 
 
-async def test_another_payload_than_the_intents_is_refused(node: Node) -> None:
-    record = await node.ask(payload_hash=keccak256(b"another"))
-    await refused(node, record, "the payload is not the intent's")
+@pytest.mark.parametrize("part", ["payload", "terms"])
+async def test_what_is_not_the_intents_is_a_defect_of_the_node_and_never_refused(
+    node: Node, pauses: Pauses, part: str
+) -> None:
+    record = await node.ask()
+    setattr(record, part, b"{}")
+    pauses.then = asyncio.current_task().cancel  # type: ignore[union-attr]
+    with capture_logs() as logs, pytest.raises(asyncio.CancelledError):
+        await node.carry(record)
+    [line] = logs
+    assert line["event"] == "stuck: a defect of this node"
+    assert (record.stage, record.status) == (Stage.FINAL, None)
+    assert (node.a.transactions, node.b.transactions) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -186,8 +196,9 @@ async def test_an_intent_that_no_backend_answers_in_time_has_failed(
     assert record.receipt is not None
     assert record.receipt.fee == 0
     assert (node.a.transactions, node.b.transactions) == (1, 0)
-    # Asked again with growing pauses, not in a storm.
-    assert len(model.requests) == len(pauses)
+    # Asked again with growing pauses, not in a storm: no more than once after each, and not at all
+    # while the breaker is open, which closes by the real clock.
+    assert 3 <= len(model.requests) <= len(pauses)
     assert pauses == sorted(pauses)
 
 

@@ -9,6 +9,7 @@ import pytest
 from coincurve import PrivateKey
 from eth_account import Account
 
+from support.node import vagus
 from support.pipelines import A, two_chains
 from vagus.adapters.base import HubState
 from vagus.adapters.evm.devnet import DEV_KEYS
@@ -54,6 +55,8 @@ class Node:
     key: str = KEY
     profile: str = "mainnet"
     rpc: tuple[str, ...] = HOSTS
+    id: str = "eip155:31337"
+    hub: str = HUB
     chain: str = ""
     http: str = ""
     account: str = ""
@@ -83,8 +86,8 @@ password_file = "keys/password"
 [[committee.members]]
 signer = "{Account.from_key(KEY).address.lower()}"
 [[chains]]
-id = "eip155:31337"
-hub = "{HUB}"
+id = "{self.id}"
+hub = "{self.hub}"
 rpc = {json.dumps(list(self.rpc))}
 {self.chain}
 {'keystore = "keys/account.json"' if self.account else ""}
@@ -154,6 +157,7 @@ def test_keys_that_everyone_knows_are_refused_where_coins_could_be_lost(
 @pytest.mark.parametrize(
     ("keystore", "said"),
     [(cheap(), "at a cost of 2"), (cheap(kdf="pbkdf2", iterations=1000), "by pbkdf2")],
+    ids=["scrypt", "pbkdf2"],  # the keystores are others each time
 )
 def test_keys_that_are_cheap_to_guess_are_refused_on_mainnet(
     node: Node, keystore: str, said: str
@@ -173,6 +177,20 @@ def test_a_folder_of_keys_that_others_can_reach_into_is_refused(node: Node) -> N
     assert words.endswith(f"run chmod 700 {node.folder / 'keys'}")
 
 
+def test_a_data_folder_that_others_can_reach_into_is_refused_by_every_profile(node: Node) -> None:
+    data = node.folder / "data"
+    data.mkdir(mode=0o700)
+    for profile in PROFILES:
+        assert node.refused(profile=profile) == []
+    for mode in (0o750, 0o701, 0o777):
+        data.chmod(mode)
+        for profile in PROFILES:
+            [(rule, words)] = node.refused(profile=profile)
+            assert rule == "data"
+            assert words.startswith(f"{data} has mode {mode:04o}")
+            assert words.endswith(f"run chmod 700 {data}")
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "node.example.org"])
 def test_http_for_others_wants_tokens_on_mainnet(node: Node, host: str) -> None:
     http = f'host = "{host}"'
@@ -184,6 +202,48 @@ def test_http_for_others_wants_tokens_on_mainnet(node: Node, host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
 def test_http_on_loopback_needs_none(node: Node, host: str) -> None:
     assert node.refused(http=f'host = "{host}"') == []
+
+
+PUBLIC_CHAINS = [
+    ("eip155:1", f"eip155:1:0x{'11' * 20}", "is Ethereum"),
+    ("eip155:11155111", f"eip155:11155111:0x{'11' * 20}", "is Sepolia"),
+    (
+        "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp",
+        "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp:11111111111111111111111111111112",
+        "is Solana",
+    ),
+]
+
+
+@pytest.mark.parametrize(("chain", "hub", "said"), PUBLIC_CHAINS)
+def test_a_devnet_is_refused_on_a_public_chain_however_many_endpoints_it_has(
+    node: Node, chain: str, hub: str, said: str
+) -> None:
+    for rpc in (HOSTS[:1], HOSTS):
+        [(rule, words)] = node.refused(profile="devnet", rpc=rpc, id=chain, hub=hub)
+        assert rule == "public-chains"
+        assert words.startswith(f"{chain} {said}")
+        assert f'set profile = "testnet" in {node.folder / "vagus.toml"}' in words
+    assert [rule for rule, _ in node.refused(profile="testnet", id=chain, hub=hub)] == []
+
+
+@pytest.mark.parametrize("profile", ["", 'profile = "devnet"'])
+async def test_a_devnet_on_a_public_chain_fails_the_check_and_does_not_start(
+    node: Node, profile: str
+) -> None:
+    """No profile is the devnet's."""
+    chain, hub, said = PUBLIC_CHAINS[0]
+    replace(node, keystore=cheap(), rpc=HOSTS[:1], id=chain, hub=hub).made()
+    path = node.folder / "vagus.toml"
+    path.write_text(path.read_text().replace('profile = "mainnet"', profile))
+    code, out, _ = await vagus("check", "--config", path)
+    assert code != 0
+    assert f"{chain} {said}, a public chain" in out
+    code, out, err = await vagus("run", "--config", path)
+    assert (code, out) == (2, "")
+    last = err.splitlines()[-1]
+    assert f"profile devnet: {chain} {said}, a public chain" in last
+    assert 'set profile = "testnet"' in last
 
 
 async def hub(**changes: Any) -> Hub:
@@ -221,5 +281,4 @@ def test_every_rule_has_a_name_of_its_own() -> None:
     assert len(names) == len(set(names))
     for rule in (*CONFIG_RULES, *HUB_RULES):
         assert rule.profiles <= PROFILES.keys()
-        assert "devnet" not in rule.profiles
-        assert "mainnet" in rule.profiles
+        assert "mainnet" in rule.profiles or rule.profiles == {"devnet"}

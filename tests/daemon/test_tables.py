@@ -9,17 +9,17 @@ from rich.console import Console
 from vagus.daemon.tables import intents_table
 
 
-def shown(output: str) -> str:
+def shown(output: str, width: int = 120) -> str:
     intent: dict[str, Any] = {
         "id": "0x" + "ab" * 32,
-        "origin": "eip155:1:0x" + "11" * 20,
+        "origin": "solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1:" + "1" * 44,
         "stage": "settled",
         "status": "fulfilled",
         "output": output,
         "reason": "",
     }
     written = io.StringIO()
-    Console(file=written, width=120, force_terminal=True).print(intents_table([intent]))
+    Console(file=written, width=width, force_terminal=True).print(intents_table([intent]))
     return written.getvalue()
 
 
@@ -42,3 +42,11 @@ def test_codes_for_a_terminal_are_left_out(output: str) -> None:
 def test_only_the_beginning_of_a_long_answer_is_shown() -> None:
     assert "x" * 60 in shown("x" * 9000)
     assert "x" * 61 not in shown("x" * 9000)
+
+
+def test_a_narrow_terminal_still_shows_how_an_intent_stands() -> None:
+    lines = shown("an answer that is longer than what is left", width=80).splitlines()
+    assert len(lines) == 2
+    assert "settled" in lines[1]
+    assert "fulfilled" in lines[1]
+    assert "an answer" in lines[1]

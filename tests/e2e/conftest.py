@@ -1,11 +1,13 @@
-"""One devnet, one client and one stub model for all of this folder: its tests share a worker."""
+"""One devnet, one client and one stub model a worker for all of this folder; a module is a group."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from support.client import Client, hurried_client_of
+from support.installed import environment_in
 from support.node_devnet import Devnet, running_devnet
 from support.node_model import StubModel, stub_model
 
@@ -26,3 +28,9 @@ async def client(devnet: Devnet) -> AsyncIterator[Client]:
 async def stub() -> AsyncIterator[StubModel]:
     async with stub_model() as model:
         yield model
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment in which vagus and strangers' plugins are installed."""
+    return environment_in(tmp_path_factory.mktemp("plugins"))

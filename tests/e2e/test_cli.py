@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 import pytest_asyncio
@@ -14,9 +15,12 @@ from vagus.daemon.cli import app
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.xdist_group("e2e"),
+    pytest.mark.xdist_group("e2e_cli"),
 ]
 
+ACROSS = ("--to", "eip155:31338")
+CALLED = ("--callback", f"0x{'12' * 20}")
+MISTYPED = "5FbDB2315678afecb367f032d93f642f64180aA3"
 COMMANDS = (
     (),
     *(("init",), ("run",), ("demo",), ("models",)),
@@ -25,6 +29,7 @@ COMMANDS = (
     *(("hub",), ("hub", "deploy"), ("hub", "show")),
     ("intent",),
     *(("intent", name) for name in ("quote", "send", "show", "list", "watch", "poke")),
+    *(("verify",), ("evidence",), ("evidence", "show")),
     *(("keys",), ("keys", "new"), ("keys", "import"), ("keys", "show")),
 )
 
@@ -127,20 +132,55 @@ async def test_a_node_that_is_not_there_is_said_in_one_line(devnet: Devnet) -> N
         (("--prompt", "x", "--to", "eip155:1:0x11"), "--to eip155:1:0x11: "),
         (("--prompt", "x", "--fee", "1"), "--fee 1 is under the hub's minimum"),
         (("--prompt", "x", "--fee", str(1 << 256)), "is more than there is"),
+        (("--prompt", "x", "--fee", str(1 << 255)), f"--fee {1 << 255} is more than 0x"),
+        (
+            ("--prompt", "x", *CALLED, "--callback-gas", "2000001"),
+            "the destination's hub takes 0 to",
+        ),
+        (("--prompt", "x", *ACROSS, *CALLED, "--callback-gas", "2000001"), "takes 0 to 2000000"),
+        (
+            ("--prompt", "x", *CALLED, "--callback-gas", "-1"),
+            "a hub takes 0 to 18446744073709551615",
+        ),
+        (("--prompt", "x", "--callback", f"0x{MISTYPED}"), "its checksum (EIP-55) does not fit"),
+        (("--prompt", "x", "--to", f"eip155:31337:0x{MISTYPED}"), "its checksum (EIP-55) does not"),
         (("--prompt", "x", "--ttl", "5"), "--ttl 5: the hub takes 65 to 2592000 seconds"),
-        (("--prompt", "x", "--from", "eip155:1"), "eip155:1 is not in the config"),
+        (("--prompt", "x", "--from", "eip155:1"), "--from 'eip155:1' is not in the config"),
         (("--prompt", "x", "--agent", "x@1"), "number@1, extract@1, and not x@1"),
         ((), "give --prompt or --payload"),
     ],
     ids=lambda value: " ".join(value)[:24] if isinstance(value, tuple) else "",
 )
 async def test_a_request_that_cannot_be_is_refused_before_it_costs_anything(
-    devnet: Devnet, node: Node, options: tuple[str, ...], said: str
+    devnet: Devnet, node: Node, client: Client, options: tuple[str, ...], said: str
 ) -> None:
+    before = [await chain.sent(chain.user.address) for chain in client.chains]
     code, out, err = await vagus("intent", "send", "--config", devnet.config, *options)
     assert (code, out) == (2, ""), err
     assert said in err
     assert "Traceback" not in err
+    assert [await chain.sent(chain.user.address) for chain in client.chains] == before
+
+
+async def test_a_hub_that_the_node_does_not_serve_is_said_before_the_fee_is_escrowed(
+    devnet: Devnet, node: Node, client: Client
+) -> None:
+    """The chain is served, and another of its addresses was named."""
+    nobody = f"eip155:31338:0x{'12' * 20}"
+    command = ("intent", "send", "--config", devnet.config, "--prompt", "x", "--no-wait")
+    code, out, err = await vagus(*command, "--to", nobody)
+    assert code == 0, err
+    assert f"this node does not serve {nobody}: unless another committee does, the fee " in err
+    origin = client.chains[0]
+    (asked,) = await origin.events("IntentRequested", bytes.fromhex(out.strip()[2:]))
+    hub = origin.web3.eth.contract(
+        origin.contract.address, abi=origin.contract.abi, decode_tuples=True
+    )
+    back = asked["intent"]["deadline"] + (await hub.functions.config().call()).grace
+    assert f"after {datetime.fromtimestamp(back, UTC):%Y-%m-%d %H:%M:%S} UTC" in err
+
+    code, _, err = await vagus(*command, "--to", client.chains[1].hub)
+    assert (code, err) == (0, "")
 
 
 async def test_nobody_asks_from_the_nodes_own_account(devnet: Devnet, node: Node) -> None:

@@ -14,27 +14,13 @@ from support.client import SETTLED, Asked, Client, Question, until
 from support.node import Node
 from support.node_devnet import Devnet
 from support.node_model import StubModel
+from support.stages import STAGES, STEPS
 from vagus.daemon.failpoints import FAILPOINTS
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.xdist_group("e2e"),
+    pytest.mark.xdist_group("e2e_crash"),
 ]
-
-# How far the journal is when the node ends at a failpoint.
-STAGES = {
-    "observed": "observed",
-    "final": "final",
-    "routed": "routed",
-    "executed": "executed",
-    "attested": "attested",
-    "deliver-built": "submitted",
-    "deliver-broadcast": "submitted",
-    "confirmed": "confirmed",
-    "settle-built": "settling",
-    "settle-broadcast": "settling",
-}
-STEPS = ("final", "routed", "executed", "attested", "submitted", "confirmed", "settling", "settled")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -18,7 +18,7 @@ from support.proxy import Proxy
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.xdist_group("e2e"),
+    pytest.mark.xdist_group("e2e_doctor"),
 ]
 
 CANARY = "canary-5d1e-an-api-key"

@@ -23,7 +23,7 @@ from support.node_model import StubModel
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.xdist_group("e2e"),
+    pytest.mark.xdist_group("e2e_faults"),
 ]
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TRIED: only root can mount a disk")
@@ -153,7 +153,7 @@ async def test_a_node_refuses_a_data_folder_that_it_cannot_write(
 ) -> None:
     config = devnet.variant("read-only", backends=stub.backends)
     data = devnet.folder / "read-only"
-    data.mkdir()
+    data.mkdir(mode=0o700)
     isolated = f"mount --bind {data} {data}; mount -o remount,ro,bind {data}"
     command = program(tmp_path, isolated)
     done = subprocess.run(
@@ -166,6 +166,18 @@ async def test_a_node_refuses_a_data_folder_that_it_cannot_write(
     assert done.returncode == 3
     assert f"{data} cannot be written (Read-only file system)" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@AS_ROOT
+async def test_a_node_refuses_to_begin_on_a_full_disk(
+    devnet: Devnet, stub: StubModel, disk: Path
+) -> None:
+    config = on(disk, devnet.variant("full-begin", backends=stub.backends))
+    fill(disk / "other", 1 << 30)
+    code, said = cli("run", "--config", config)
+    assert code == 3
+    assert f"{disk / 'data'} cannot be written (No space left on device)" in said
+    assert "Traceback" not in said
 
 
 def damage(journal: Path) -> None:
@@ -235,6 +247,41 @@ async def test_damage_that_shows_while_a_node_runs_ends_it_for_good(
         assert last.startswith("vagus: ")
         assert "is damaged" in last
         assert "Traceback" not in last
+
+
+async def test_a_damaged_page_of_a_payload_ends_the_node_and_nothing_is_signed_by_it(
+    devnet: Devnet, client: Client, stub: StubModel, tmp_path: Path
+) -> None:
+    config = devnet.variant("damaged-page", backends=stub.backends)
+    journal = devnet.folder / "damaged-page" / "journal.sqlite"
+    word = "page after page "
+    async with Node(config, tmp_path / "log") as node:
+        await node.start()
+        stub.open.clear()
+        prompt = word * 500
+        asked = await client.ask(prompt)
+        await until(lambda: asyncio.sleep(0, stub.asked[prompt]), bool)
+        await node.kill()
+        stub.open.set()
+        db = sqlite3.connect(journal)
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        db.close()
+        whole = journal.read_bytes()
+        pages = [whole[at : at + 4096] for at in range(0, len(whole), 4096)]
+        # One that holds nothing else, so that the structure stays what it was.
+        of_payload = next(at for at, page in enumerate(pages) if word.encode() * 250 in page)
+        pages[of_payload] = pages[of_payload].replace(b"page after", b"page below")
+        journal.write_bytes(b"".join(pages))
+        code, said = cli("run", "--config", config)
+        assert code == 3
+        assert f"{asked.hex}: not the intent's own: payload" in said
+        assert "vagus restore" in said
+        for chain in client.chains:
+            for event in ("Delivered", "Settled"):
+                assert await chain.events(event, asked.id) == []
+        journal.write_bytes(whole)
+        await node.start()
+        await node.reaches(asked.hex, "settled")
 
 
 @pytest.mark.skipif(not FAKETIME.exists(), reason="NOT TRIED without libfaketime (apt: faketime)")

@@ -19,7 +19,7 @@ from support.node_model import StubModel
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.xdist_group("e2e"),
+    pytest.mark.xdist_group("e2e_hostile"),
 ]
 
 GOOD = b'{"prompt":"a question as it should be"}'

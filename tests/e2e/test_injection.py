@@ -23,7 +23,7 @@ from support.scripted import Scripted, scripted
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.xdist_group("e2e"),
+    pytest.mark.xdist_group("e2e_injection"),
 ]
 
 API_KEY = "sk-CanaryOfTheAttackedNode0123456789"

@@ -16,7 +16,7 @@ from vagus.protocol import keccak256
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.xdist_group("e2e"),
+    pytest.mark.xdist_group("e2e_page"),
 ]
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,41 +9,16 @@ import pytest
 from eth_abi.abi import decode
 
 from support.client import Client, Question
+from support.installed import run
 from support.node import Node
 from support.node_devnet import Devnet
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.xdist_group("e2e"),
+    pytest.mark.xdist_group("e2e_plugin"),
 ]
 
-ROOT = Path(__file__).resolve().parents[2]
-UV = Path(sys.executable).parent / "uv"
 COMMENTS = ["Yes, please! I vote for it.", "No. It ruins the treasury.", "What is a fee?"]
-
-
-def run(*command: object) -> str:
-    done = subprocess.run(
-        [str(each) for each in command], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment of its own with the two wheels; its dependencies as they are pinned."""
-    folder = tmp_path_factory.mktemp("plugin")
-    for source in (ROOT, ROOT / "examples" / "stance"):
-        where = ("--no-build-isolation", "--python", sys.executable, "--offline", "-q")
-        run(UV, "build", "--wheel", *where, "-o", folder, source)
-    (vagus,) = folder.glob("vagus-*.whl")
-    (plugin,) = folder.glob("vagus_stance-*.whl")
-    run(UV, "venv", "-q", "--python", sys.executable, folder / "env")
-    python = folder / "env" / "bin" / "python"
-    pins = ("-c", ROOT / "requirements" / "dev.txt")
-    run(UV, "pip", "install", "-q", "--python", python, *pins, f"{vagus}[local]", plugin)
-    return folder / "env" / "bin"
 
 
 async def test_a_plugin_of_its_wheel_answers_a_contract_on_another_chain(
@@ -69,7 +43,9 @@ async def test_a_plugin_of_its_wheel_answers_a_contract_on_another_chain(
         "served": True,
         "error": None,
     }
-    assert all(each["served"] for each in shown)
+    served = {name for name, each in found.items() if each["served"]}
+    assert served == {"chat@1", "choose@1", "extract@1", "number@1", "stance@1"}
+    assert all(each["error"] is None for each in shown)
 
     payload = json.dumps({"proposal": "Lower the fee.", "comments": COMMENTS}).encode()
     async with Node(config, tmp_path / "log", program=vagus) as node:

@@ -15,7 +15,7 @@ from support.proxy import Proxy
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.xdist_group("e2e"),
+    pytest.mark.xdist_group("e2e_quorum"),
 ]
 
 OPEN = 1

@@ -14,10 +14,10 @@ from support.node_model import StubModel
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.xdist_group("e2e"),
+    pytest.mark.xdist_group("e2e_restore"),
 ]
 
-LEFT = "asked before the journal was restored from a backup, which has no outcome of it"
+LEFT = "asked before the journal was restored, which has no outcome of it"
 
 
 async def test_after_a_restore_nothing_is_decided_again_and_new_questions_are_answered(

@@ -14,9 +14,11 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if "case" not in found or (report.when != "call" and report.passed):
         return
     case, node = str(found["case"]), str(found["node"])
-    if "different" in found:
-        _reasons[f"{node}: {found['different']}"].add(case)
-    shown = "differs" if "different" in found else "ok"
+    shown = "ok"
+    for word, kind in (("differs", "different"), ("none", "absent")):
+        if kind in found:
+            _reasons[f"{word} on {node}: {found[kind]}"].add(case)
+            shown = word
     _grid[case][node] = shown if report.passed else "FAILED"
 
 
@@ -40,6 +42,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         shown = "  ".join(f"{cells.get(node, 'EMPTY'):8}" for node in NODES)
         write(f"{case:{width}}  {shown}")
     for reason, cases in sorted(_reasons.items()):
-        write(f"differs on {reason} ({len(cases)})")
+        write(f"{reason} ({len(cases)})")
     for cell in _empty():
         write(f"EMPTY: {cell}")

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from coincurve import PrivateKey
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
 from support.browser import Tab, opened
 from support.npm import installed
 from support.pipelines import two_chains
 from support.served import Served, serving
 from vagus.daemon.journal.records import IntentRecord, Stage
+from vagus.daemon.survey import Balance
 from vagus.protocol import Status
 
 pytestmark = [
@@ -21,6 +22,7 @@ pytestmark = [
     pytest.mark.xdist_group("page"),
 ]
 
+NOT_KNOWN = "\N{EN DASH}"
 WALK = [
     Stage.FINAL,
     Stage.ROUTED,
@@ -473,3 +475,37 @@ async def test_escape_leaves_an_intents_story(node: Served, tab: Tab) -> None:
     await tab.page.keyboard.press("Escape")
     await expect(tab.page.locator("#overview")).to_be_visible()
     await expect(tab.page.locator(f'a[href="#/intent/{hex_of(record)}"]:focus')).to_have_count(1)
+
+
+async def test_what_an_account_has_and_how_long_that_lasts_is_shown(
+    browser: Browser, tmp_path: Path
+) -> None:
+    async with two_chains(PrivateKey(b"\x05" * 32)) as chains:
+        costs = {chains[0].chain: 10**15}
+        async with (
+            serving(tmp_path, chains, costs=costs) as node,
+            opened(browser, node.root) as tab,
+        ):
+            await tab.open()
+            panels = tab.page.locator("#chains .panel")
+            for at in range(2):  # nothing is known yet, and nothing is made up
+                await expect(fact(panels.nth(at), "Balance")).to_have_text(NOT_KNOWN)
+                await expect(fact(panels.nth(at), "Enough for")).to_have_text(NOT_KNOWN)
+            for chain in chains:
+                balances = node.status.survey.balances
+                balances[chain.chain] = Balance(1_234_567 * 10**15 + 1, 1_800_000_000.0)
+            for at in range(2):
+                shown = fact(panels.nth(at), "Balance")
+                await expect(shown).to_contain_text("1,234.567")
+                await expect(shown.locator("span")).to_have_attribute(
+                    "title", "1234567000000000000001 in the smallest unit"
+                )
+            await expect(fact(panels.nth(0), "Enough for")).to_have_text("1,234,567 transactions")
+            # Nothing was sent on the other one, so that nobody knows what a transaction costs there.
+            await expect(fact(panels.nth(1), "Enough for")).to_have_text(NOT_KNOWN)
+
+
+def fact(panel: Locator, name: str) -> Locator:
+    """What a panel says under a name."""
+    named = panel.page.get_by_text(name, exact=True)
+    return panel.locator("dt").filter(has=named).locator("+ dd")

@@ -15,6 +15,7 @@ from vagus.protocol import (
     unpack_address,
 )
 
+BITCOIN = "bip122:000000000019d6689c085ae165831e93"
 EVM = "eip155:31337"
 SOLANA = "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp"
 COSMOS = "cosmos:cosmoshub-3"
@@ -257,10 +258,24 @@ def test_only_a_word_of_32_bytes_is_unpacked(word: bytes) -> None:
         unpack_address(EVM, word)
 
 
-def test_a_namespace_without_a_rule_has_no_packing() -> None:
-    with pytest.raises(ValueError, match="bip122 have no packing"):
-        pack_address(
-            "bip122:000000000019d6689c085ae165831e93", "128Lkh3S7CkDTBZ8W7BbpsN3YYizJMp8p6"
-        )
-    with pytest.raises(ValueError, match="bip122 have no packing"):
-        unpack_address("bip122:000000000019d6689c085ae165831e93", bytes(32))
+@given(word=st.binary(min_size=32, max_size=32))
+def test_an_address_of_another_namespace_is_written_as_its_word(word: bytes) -> None:
+    assert unpack_address(BITCOIN, word) == f"0x{word.hex()}"
+    assert pack_address(BITCOIN, f"0x{word.hex()}") == word
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "128Lkh3S7CkDTBZ8W7BbpsN3YYizJMp8p6",
+        "ab" * 32,
+        "0x" + "ab" * 20,
+        "0x" + "ab" * 33,
+        "0x" + "AB" * 32,
+        "0x" + "ab" * 32 + "\n",
+    ],
+)
+def test_no_other_spelling_of_another_namespace_is_packed(address: str) -> None:
+    with pytest.raises(ValueError, match=r"64 lower-case hex digits, .* namespace bip122"):
+        pack_address(BITCOIN, address)

@@ -32,11 +32,12 @@ class RpcError(Exception):
 
 @dataclass(frozen=True)
 class Event:
-    """One event of a contract: its arguments by name, and when it was logged, in chain time."""
+    """One event of a contract: its arguments by name, when it was logged, in chain time, and by what."""
 
     name: str
     args: dict[str, Any]
     time: int
+    tx: str
 
 
 class Chain:
@@ -76,6 +77,8 @@ class Chain:
 
     async def batch(self, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
         """The result of each call in one request, or the RpcError in its place."""
+        if not calls:
+            return []
         requests = [
             {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
             for method, params in calls
@@ -122,6 +125,13 @@ class Chain:
         abi = self._calls[call]
         types = [collapse_if_tuple(each) for each in abi["inputs"]]
         return function_abi_to_4byte_selector(abi) + encode(types, arguments)
+
+    def decode(self, call: str, data: bytes) -> tuple[Any, ...]:
+        """The arguments of "contract.function" in calldata; ValueError for another function's."""
+        abi = self._calls[call]
+        if data[:4] != function_abi_to_4byte_selector(abi):
+            raise ValueError(f"0x{data[:4].hex()} is not {call}")
+        return decode([collapse_if_tuple(each) for each in abi["inputs"]], data[4:])
 
     async def view(self, call: str, *arguments: Any) -> Any:
         """What a view answers at the newest block."""
@@ -185,7 +195,7 @@ class _EventAbi:
         values = decode(self._types, bytes.fromhex(log["data"][2:]))
         args = dict(zip(self._indexed, words, strict=True))
         args |= zip(self._plain, values, strict=True)
-        return Event(self._name, args, int(log["blockTimestamp"], 16))
+        return Event(self._name, args, int(log["blockTimestamp"], 16), log["transactionHash"])
 
 
 def _result(answer: dict[str, Any]) -> Any:

@@ -156,13 +156,8 @@ class Faults:
 
         One that came in between would make it deeper by one: a final block would be replaced.
         """
-        anvil = self.world.anvils[fault.chain]
-        await anvil.call("evm_setIntervalMining", 0)
-        before = ""
-        while before != (before := await anvil.call("eth_blockNumber")):
-            await asyncio.sleep(1.0)  # a full block takes so long at most
-        await anvil.call("anvil_reorg", int(fault.detail), [])
-        await anvil.call("evm_setIntervalMining", 1)
+        async with self.world.miners[fault.chain].held:
+            await self.world.anvils[fault.chain].call("anvil_reorg", int(fault.detail), [])
 
     async def _kill(self) -> None:
         await self.world.node.kill()

@@ -51,7 +51,8 @@ KINDS = (
     Kind("asks nobody's agent", 3, SETTLED, (REFUSED,), None, agent="nobody@1"),
     Kind("fee below the cost", 2, SETTLED, (REFUSED,), None, fee=10**13),
     # The model says nothing until its time is over: failed, or refused where no time was left to ask.
-    Kind("no model answers", 1, SETTLED, (FAILED, REFUSED), None, ttl=75),
+    # Long enough to be asked again where a reorganisation drops it: the hub takes no less than 65 s.
+    Kind("no model answers", 1, SETTLED, (FAILED, REFUSED), None, ttl=100),
     Kind("goes to no hub", 1, REFUNDED, (), None),
 )
 

@@ -3,6 +3,7 @@
 Block times move by one second a block and by nothing else, so that a test says what time it is.
 """
 
+import asyncio
 import contextlib
 import re
 import select
@@ -52,6 +53,17 @@ class Anvil:
             yield
         finally:
             assert self.rpc("evm_revert", snapshot)
+
+
+class AwaitedAnvil:
+    """A node as asynchronous code takes one: its endpoint, and calls that are awaited."""
+
+    def __init__(self, anvil: Anvil) -> None:
+        self.rpc = anvil.url
+        self._anvil = anvil
+
+    async def call(self, method: str, *params: object) -> Any:
+        return await asyncio.to_thread(self._anvil.rpc, method, *params)
 
 
 @contextlib.contextmanager

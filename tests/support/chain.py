@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from vagus.adapters.base import (
+    Block,
     Call,
     CallbackState,
     Delivery,
@@ -33,7 +34,7 @@ class ScriptedChain(StubChain):
         self.callback = CallbackState.SUCCEEDED
         self.steps: list[TxStage] = []
         self.changes: dict[str, object] = {}
-        super().__init__(hub, wallet, signer)
+        super().__init__(hub, wallet, [signer])
 
     @property
     def transactions(self) -> int:
@@ -59,6 +60,10 @@ class ScriptedChain(StubChain):
     async def hub_state(self) -> HubState:
         self._fail("hub_state")
         return replace(await super().hub_state(), **self.changes)  # type: ignore[arg-type]
+
+    async def block(self, height: int) -> Block:
+        self._fail("block")
+        return await super().block(height)
 
     async def intent_state(self, intent_id: bytes) -> IntentState:
         self._fail("intent_state")

@@ -57,6 +57,8 @@ class Question:
     agent: str = "chat@1"
     terms: bytes = b""
     model: bytes = bytes(32)
+    callback: bytes = bytes(32)
+    callback_gas: int = 0
     fee: int = FEE
     ttl: int = 3600
 
@@ -160,8 +162,8 @@ class Client:
             question.terms,
             0,
             dest.hub_id if dest else Web3.keccak(text=str(question.dest)),
-            bytes(32),
-            0,
+            question.callback,
+            question.callback_gas,
             await chain.now() + question.ttl,
         )
         price = await chain.web3.eth.gas_price

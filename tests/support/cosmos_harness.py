@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import copy
 import gzip
 import math
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,7 @@ from cosmpy.protos.cosmwasm.wasm.v1.tx_pb2 import (
 from pydantic import SecretStr
 from typing_extensions import override
 
+from support.impostor import while_blocks_come
 from vagus.adapters.base import Block, ChainAdapter, EventFilter, HubParameters
 from vagus.adapters.conformance import cosmos
 from vagus.adapters.conformance.faults import Fault
@@ -51,6 +53,7 @@ from vagus.protocol import Account, address_of, keccak256
 # The last two of the ten funded accounts; the kit's payers are the others.
 DEPLOYER, REQUESTER = 8, 9
 GAS = 600_000
+PARAMETERS = HubParameters(signers=(address_of(SIGNER),), threshold=1)
 
 
 class CosmosHarness(ChainHarness):
@@ -68,9 +71,8 @@ class CosmosHarness(ChainHarness):
             wasmd = Wasmd(wasmd_path(), self._chain_id, steered=True)
             self.wasmd = await stack.enter_async_context(wasmd)
             self.node = Urls(wasmd.rpc, wasmd.ws)
-            parameters = HubParameters(signers=(address_of(SIGNER),), threshold=1)
             await wasmd.run()
-            deployed = await deploy_hub(wasmd.rpc, dev_wallet(DEPLOYER), parameters, denom=DENOM)
+            deployed = await deploy_hub(wasmd.rpc, dev_wallet(DEPLOYER), PARAMETERS, denom=DENOM)
             await wasmd.hold()
             self.hub, self.code_id = deployed.account, deployed.code_id
             self.address = Account.parse(self.hub).address
@@ -93,6 +95,14 @@ class CosmosHarness(ChainHarness):
         trace: TracebackType | None,
     ) -> None:
         await self._stack.__aexit__(kind, error, trace)
+
+    async def another_hub(self) -> Self:
+        """Deploy a second hub like this one, and return a harness that asks that."""
+        deploying = deploy_hub(self.wasmd.rpc, dev_wallet(DEPLOYER), PARAMETERS, denom=DENOM)
+        deployed = await while_blocks_come(self, deploying)
+        other = copy.copy(self)
+        other.address = Account.parse(deployed.account).address
+        return other
 
     @override
     def adapter(

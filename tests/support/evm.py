@@ -88,7 +88,7 @@ async def height(anvil: Anvil) -> int:
 
 async def send(adapter: ChainAdapter, anvil: Anvil, call: Call) -> Step:
     """Send one call to its end, mining what that needs."""
-    built = adapter.build(call, await adapter.estimate(call), await adapter.open_lane(None))
+    built = await adapter.build(call, await adapter.estimate(call), await adapter.open_lane(None))
     return await finish(adapter, anvil, built.state)
 
 

@@ -1,6 +1,7 @@
 """An EVM chain for the adapters' conformance kit: anvil, with web3 as the other client."""
 
 import contextlib
+import copy
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -11,6 +12,7 @@ from pydantic import SecretStr
 from typing_extensions import override
 from web3 import AsyncHTTPProvider, AsyncWeb3
 
+from support.impostor import while_blocks_come
 from vagus.adapters.base import Block, ChainAdapter, EventFilter, HubParameters
 from vagus.adapters.conformance.evm import forgeries, result
 from vagus.adapters.conformance.faults import Fault
@@ -30,6 +32,7 @@ REQUESTED = (
     "uint64,bytes32,bytes32,uint64,bytes32,uint256,uint64),bytes,bytes)"
 )
 GAS = 400_000
+PARAMETERS = HubParameters(signers=(address_of(SIGNER),), threshold=1)
 
 
 class EvmHarness(ChainHarness):
@@ -47,8 +50,7 @@ class EvmHarness(ChainHarness):
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
             self.anvil = await stack.enter_async_context(Anvil(anvil_path()))
-            parameters = HubParameters(signers=(address_of(SIGNER),), threshold=1)
-            hub = await deploy_hub(self.anvil.rpc, _funded(DEPLOYER), parameters)
+            hub = await deploy_hub(self.anvil.rpc, _funded(DEPLOYER), PARAMETERS)
             await self.anvil.call("evm_setIntervalMining", 0)
             await self.anvil.call("anvil_setLoggingEnabled", False)
             await self.anvil.mine(self.finality + 1)
@@ -70,6 +72,15 @@ class EvmHarness(ChainHarness):
         trace: TracebackType | None,
     ) -> None:
         await self._stack.__aexit__(kind, error, trace)
+
+    async def another_hub(self) -> Self:
+        """Deploy a second hub like this one, and return a harness that asks that."""
+        deploying = deploy_hub(self.anvil.rpc, _funded(DEPLOYER), PARAMETERS)
+        hub = await while_blocks_come(self, deploying)
+        other = copy.copy(self)
+        address = AsyncWeb3.to_checksum_address(hub.address)
+        other.contract = self.web3.eth.contract(address, abi=self.contract.abi)
+        return other
 
     @override
     def adapter(

@@ -18,22 +18,11 @@ from support.hub import ROSTER, SETTINGS, HubClient, word
 from support.wasmd import Chain, Result, contract_of, short
 from vagus.adapters.cosmos.devnet import DENOM
 
-__all__ = ["BOUNDS", "CONSUMER", "HUB", "CosmosHub", "Puppet", "call", "json_of", "new_hub"]
+__all__ = ["CONSUMER", "HUB", "CosmosHub", "Puppet", "call", "json_of", "new_hub"]
 
 HUB = Path(str(files("vagus.adapters.cosmos").joinpath("abi", "hub.wasm")))
 CONSUMER = HUB.with_name("consumer.wasm")
 PUPPET = Path(__file__).parents[1] / "cosmos" / "hub" / "contracts" / "puppet.wasm"
-# What is said here where the EVM hub's ABI rejects without a reason, while it decodes.
-BOUNDS = {
-    "signature length",
-    "payload too long",
-    "terms too long",
-    "output too long",
-    "too many signatures",
-    "too many signers",
-    "too many payouts",
-    "payouts overflow",
-}
 # A call's arguments in the order of the EVM hub's.
 ARGUMENTS = {
     "request": (

@@ -1,7 +1,7 @@
 """A hub on Solana as a test drives it: the calls of `support.hub`, behind the same names.
 
 Messages, signatures and digests are those of `support.hub`, by eth_account; the program is known by
-its IDL alone. The chain may be LiteSVM or a node: it needs `send`, `account`, `now`, `at` and `fund`.
+its IDL alone. The chain may be LiteSVM or a node: `Chain` is what a client needs of it.
 Accounts are written as hexadecimal of 32 bytes, so that `word` makes them a word as on EVM chains.
 """
 
@@ -22,13 +22,8 @@ from support.hub import AGENT, FOREIGN, ROSTER, SETTINGS, ZERO, HubClient, Messa
 from support.litesvm import LOADER, PACKET, FailedError, Sent
 from support.solana_idl import Program, build
 
-__all__ = ["LACKS", "Chain", "SolanaHub", "new_solana_hub", "person", "solana_hub_id"]
+__all__ = ["Chain", "SolanaHub", "new_solana_hub", "person", "solana_hub_id"]
 
-# Cases of the table that this chain can't have, and why.
-LACKS = {
-    "a payout to a word that is no address of this chain": "every word of 32 bytes is an address",
-    "a payout to an address with one byte too many": "every word of 32 bytes is an address",
-}
 CHUNK = 900  # bytes of a staged argument that fit a transaction
 ELSEWHERE = 2**64 - 1  # a nonce that no test asks with
 
@@ -37,12 +32,18 @@ class Chain(Protocol):
     """What a client needs of a chain."""
 
     genesis: str
+    hubs: int
+    units: int
 
     @property
     def now(self) -> int: ...
     def at(self, timestamp: int) -> None: ...
     def fund(self, key: Pubkey, lamports: int = ...) -> None: ...
+    def rent(self, size: int) -> int: ...
+    def look_up(self, keys: Sequence[Pubkey]) -> None: ...
     def account(self, key: Pubkey) -> Account | None: ...
+    def put(self, key: Pubkey, account: Account) -> None: ...
+    def program(self, key: Pubkey, code: bytes, authority: Pubkey | None) -> None: ...
     def send(self, instructions: Sequence[Instruction], signers: Sequence[Keypair]) -> Sent: ...
 
 

@@ -1,11 +1,23 @@
-"""What the tests write into journals: requests, lanes and transactions of any content."""
+"""The journals that are tested alike, and what the tests write into them, of any content."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 from vagus.adapters.base import Built, Requested
+from vagus.daemon.journal.base import Journal
+from vagus.daemon.journal.sqlite import SqliteJournal
 from vagus.protocol import ZERO32, Attestation, Intent, hub_id, keccak256
 
 HUB = "eip155:31337:0x" + "11" * 20
 DEST = "eip155:31338:0x" + "22" * 20
 LANE = "eip155:31338:0x" + "33" * 20
+
+Open = Callable[[], AbstractAsyncContextManager[Journal]]
+
+JOURNALS: dict[str, Callable[[Path], Open]] = {
+    "sqlite": lambda folder: lambda: SqliteJournal(folder / "journal.sqlite"),
+}
 
 
 def request(seq: int, height: int = 1, payload: bytes = b'{"prompt":"Hi"}') -> Requested:
@@ -28,9 +40,11 @@ def request(seq: int, height: int = 1, payload: bytes = b'{"prompt":"Hi"}') -> R
     return Requested(intent, payload, b"", height, keccak256(b"%d" % height), f"0x{seq:064x}")
 
 
-def attestation(intent_id: bytes) -> Attestation:
+def attestation(intent_id: bytes, output: bytes = b"") -> Attestation:
+    """The outcome FULFILLED with an output."""
     word = keccak256(b"word")
-    return Attestation(intent_id, hub_id(HUB), 0, word, word, word, word, 7, 2_000_000_000)
+    own = (intent_id, hub_id(HUB), 0, keccak256(output))
+    return Attestation(*own, word, word, word, 7, 2_000_000_000)
 
 
 def lane(nonce: int) -> bytes:

@@ -17,11 +17,12 @@ from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import FailedTransactionMetadata
 
-__all__ = ["LAMPORTS", "PACKET", "FailedError", "LiteChain", "Sent"]
+__all__ = ["LAMPORTS", "MOST_UNITS", "PACKET", "FailedError", "LiteChain", "Sent", "lookup_table"]
 
 LOADER = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")
 LAMPORTS = 10**9
 PACKET = 1232  # bytes of a transaction
+MOST_UNITS = 1_400_000  # that a transaction may ask for
 START = 1_800_000_000  # the chain's first second
 
 
@@ -47,10 +48,19 @@ class FailedError(Exception):
         self.text = str(inner if inner is not None else error)
 
 
+def lookup_table(keys: Sequence[Pubkey]) -> tuple[Pubkey, Account]:
+    """A lookup table of these keys, that is in use and was last extended in slot 0, by nobody."""
+    table = Pubkey.find_program_address([b"".join(map(bytes, keys))[:32]], LOADER)[0]
+    head = (1).to_bytes(4, "little") + b"\xff" * 8 + bytes(8) + bytes(1 + 33 + 2)
+    return table, Account(LAMPORTS, head + b"".join(map(bytes, keys)), ID)
+
+
 class LiteChain:
     """One chain of its own."""
 
     genesis = "EtWTRABZaYq6iMfeYKouRu166VU2xqa1"  # 32 letters, as the runtime can't tell its own
+    hubs = 0  # that tests have made here
+    units = MOST_UNITS  # compute units that a transaction asks for
 
     def __init__(self) -> None:
         # The features that the public cluster has, no more.
@@ -78,6 +88,14 @@ class LiteChain:
         """An account as it is now."""
         return self.svm.get_account(key)
 
+    def rent(self, size: int) -> int:
+        """The least that an account of this size has, by the runtime's own word."""
+        return self.svm.minimum_balance_for_rent_exemption(size)
+
+    def put(self, key: Pubkey, account: Account) -> None:
+        """Put an account in place, whatever was there."""
+        self.svm.set_account(key, account)
+
     def program(self, key: Pubkey, code: bytes, authority: Pubkey | None) -> None:
         """Put a program in place, as the upgradeable loader keeps it."""
         data_key, _ = Pubkey.find_program_address([bytes(key)], LOADER)
@@ -89,11 +107,8 @@ class LiteChain:
 
     def look_up(self, keys: Sequence[Pubkey]) -> None:
         """Let all transactions name these accounts through a lookup table."""
-        table = Pubkey.find_program_address([b"".join(map(bytes, keys))[:32]], LOADER)[0]
-        # The state of a table that is in use and was last extended in slot 0, by nobody.
-        head = (1).to_bytes(4, "little") + b"\xff" * 8 + bytes(8) + bytes(1 + 33 + 2)
-        data = head + b"".join(map(bytes, keys))
-        self.svm.set_account(table, Account(LAMPORTS, data, ID))
+        table, account = lookup_table(keys)
+        self.svm.set_account(table, account)
         self.tables.append(AddressLookupTableAccount(table, list(keys)))
 
     def transaction(
@@ -103,7 +118,7 @@ class LiteChain:
         self.svm.expire_blockhash()
         message = MessageV0.try_compile(
             signers[0].pubkey(),
-            [set_compute_unit_limit(1_400_000), *instructions],
+            [set_compute_unit_limit(self.units), *instructions],
             self.tables,
             self.svm.latest_blockhash(),
         )

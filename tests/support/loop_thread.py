@@ -37,8 +37,9 @@ def loop_thread() -> Iterator[LoopThread]:
     runner = threading.Thread(target=thread.loop.run_forever, name="loop of the model")
     runner.start()
     try:
-        yield thread
-        thread.close()
+        # However the block ends: what was entered is left before its loop is gone.
+        with contextlib.closing(thread):
+            yield thread
     finally:
         thread.loop.call_soon_threadsafe(thread.loop.stop)
         runner.join()

@@ -17,7 +17,7 @@ from support.client import until
 __all__ = ["VAGUS", "Node", "children", "vagus"]
 
 VAGUS = Path(sys.executable).parent / "vagus"
-SCALE = 60.0
+SCALE = 120.0
 
 
 async def vagus(*arguments: object, within: float = SCALE, **env: str) -> tuple[int, str, str]:
@@ -65,7 +65,7 @@ class Node:
 
     def __init__(self, config: Path, log: Path, program: Path = VAGUS) -> None:
         self.config = config
-        self._program = program
+        self.program = program
         self._file = log
         self._began = 0
         self._process: asyncio.subprocess.Process | None = None
@@ -107,7 +107,7 @@ class Node:
         armed = {"VAGUS_FAILPOINT": failpoint} if failpoint else {}
         with self._file.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(self._program, "run", "--config", self.config),
+                *(self.program, "run", "--config", self.config),
                 env=environment(armed | env),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
@@ -118,9 +118,15 @@ class Node:
         """Start it and wait until it is ready; returns the seconds that took."""
         began = time.monotonic()
         await self.launch(failpoint, **env)
-        await self.serving()
-        await until(lambda: self.get("/readyz"), lambda got: got[0] == 200, every=0.05)
+        await self.ready()
         return time.monotonic() - began
+
+    async def ready(self) -> None:
+        """Wait until it is ready."""
+        await self.serving()
+        await until(
+            lambda: self.get("/readyz"), lambda got: got[0] == 200, within=SCALE, every=0.05
+        )
 
     async def serving(self) -> None:
         """Wait until it answers over HTTP."""
@@ -129,7 +135,7 @@ class Node:
             assert self.returncode is None, f"ended with {self.returncode}: {self.log[-2000:]}"
             return [line for line in self.lines() if line["event"] == "serving"]
 
-        (line,) = await until(look, bool, every=0.05)
+        (line,) = await until(look, bool, within=SCALE, every=0.05)
         self.url = f"http://{line['host']}:{line['port']}"
 
     async def ended(self, within: float = SCALE) -> int:

@@ -16,7 +16,7 @@ from support.node import VAGUS, children, end, environment
 __all__ = ["Devnet", "alive", "running_devnet"]
 
 LOCAL = '[[backends]]\nkind = "local"\n'
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 STOP_SECONDS = 20.0
 
 
@@ -39,10 +39,27 @@ class Devnet:
 
     @property
     def account(self) -> str:
-        """The address that its node pays and is paid with."""
+        """The address that its node pays and is paid with, on EVM chains."""
+        return self.payer("eip155:31337")
+
+    def payer(self, caip2: str) -> str:
+        """The address that its node pays and is paid with on a chain."""
         roster = tomllib.loads(self.config.read_text())["committee"]
-        address: str = roster["members"][0]["addresses"]["eip155:31337"]
+        address: str = roster["members"][0]["addresses"][caip2]
         return address
+
+    def member(self, at: int, backends: str) -> Path:
+        """Write a config of one of several nodes with other backends, and a port of its own."""
+        config = Path(self.shown["configs"][at])
+        text = config.read_text()
+        port = tomllib.loads(text)["http"]["port"]
+        changes = {LOCAL: backends, f"port = {port}": "port = 0"}
+        for before, after in changes.items():
+            assert text.count(before) == 1, before
+            text = text.replace(before, after)
+        path = config.with_name("member.toml")
+        path.write_text(text)
+        return path
 
     def pids(self) -> list[int]:
         """Its process and those of its chains."""
@@ -54,7 +71,7 @@ class Devnet:
         """Write a config of a node with a journal and a port of its own; keys stay the devnet's.
 
         `backends` stands for the local one, `chains` is added to each chain's table; `replaced`
-        are endpoints: rpc0, ws0, rpc1, ws1.
+        are endpoints: rpc0, ws0, rpc1, ws1 and so on.
         """
         text = self.config.read_text()
         port = tomllib.loads(text)["http"]["port"]
@@ -74,11 +91,17 @@ class Devnet:
 
 
 @contextlib.asynccontextmanager
-async def running_devnet(folder: Path, stderr: Path = Path(os.devnull)) -> AsyncIterator[Devnet]:
-    """Start one as a person would; it is gone at the end."""
+async def running_devnet(
+    folder: Path,
+    stderr: Path = Path(os.devnull),
+    chains: str = "eip155,eip155",
+    nodes: int = 1,
+) -> AsyncIterator[Devnet]:
+    """Start one as a person would, with configs for so many nodes; it is gone at the end."""
     with stderr.open("wb") as talk:
         process = await asyncio.create_subprocess_exec(
-            *(VAGUS, "devnet", "up", "--json", "--folder", folder),
+            *(VAGUS, "devnet", "up", "--json", "--folder", folder, "--chains", chains),
+            *("--nodes", str(nodes)),
             env=environment({}),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

@@ -13,9 +13,14 @@ __all__ = ["StubModel", "stub_model"]
 
 
 class StubModel:
-    """Answers each request differently: asked twice, its answers tell. While not `open`, it waits."""
+    """Answers each request differently: asked twice, its answers tell. While not `open`, it waits.
 
-    def __init__(self) -> None:
+    One that is not fickle answers a prompt as it did before.
+    """
+
+    def __init__(self, *, fickle: bool = True) -> None:
+        self._fickle = fickle
+        self.lies = False
         self.base_url = ""
         self.asked: Counter[str] = Counter()
         self.open = asyncio.Event()
@@ -34,7 +39,8 @@ class StubModel:
         prompt = orjson.loads(request.body)["messages"][-1]["content"]
         self.asked[prompt] += 1
         self.authorizations.add(request.headers.get("authorization", ""))
-        text = f"answer {self.asked[prompt]} to {prompt}"
+        number = self.asked[prompt] if self._fickle else 1
+        text = f"{'lie' if self.lies else 'answer'} {number} to {prompt}"
         await self.open.wait()
         message = {"role": "assistant", "content": text}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
@@ -43,9 +49,9 @@ class StubModel:
 
 
 @contextlib.asynccontextmanager
-async def stub_model() -> AsyncIterator[StubModel]:
+async def stub_model(*, fickle: bool = True) -> AsyncIterator[StubModel]:
     """Serve one on a free loopback port."""
-    model = StubModel()
+    model = StubModel(fickle=fickle)
     async with scripted(model.answer) as served:
         model.base_url = served.base_url
         try:

@@ -11,12 +11,16 @@ import pytest
 from coincurve import PrivateKey
 
 from support.chain import NOW, ScriptedChain
+from support.signing import KeySigner
 from vagus.adapters.base import Cursor, Requested
 from vagus.adapters.evm.wallet import Wallet
 from vagus.agents import AgentRegistry, Policy
+from vagus.compute import Backend
 from vagus.compute.backends.openai import ModelConfig, OpenAIBackend, OpenAIConfig
+from vagus.compute.routing import Router, Tuning
 from vagus.daemon import pauses as pauses_module
 from vagus.daemon.committee import SoleSigner
+from vagus.daemon.committee.rosters import Rosters
 from vagus.daemon.execute import Executor
 from vagus.daemon.journal.base import Journal
 from vagus.daemon.journal.records import IntentRecord, Stage
@@ -24,9 +28,18 @@ from vagus.daemon.journal.sqlite import SqliteJournal
 from vagus.daemon.network import Network
 from vagus.daemon.pipeline import Pipeline
 from vagus.daemon.roster import Member, Roster
+from vagus.daemon.sealed import Opener
 from vagus.daemon.sending import Sender
 from vagus.daemon.service.health import Health
-from vagus.protocol import ZERO32, Intent, agent_id, hub_id, keccak256, unpack_address
+from vagus.protocol import (
+    ZERO32,
+    Intent,
+    address_of,
+    agent_id,
+    hub_id,
+    keccak256,
+    unpack_address,
+)
 
 A = "eip155:31337:0x" + "11" * 20
 B = "eip155:31338:0x" + "22" * 20
@@ -50,10 +63,14 @@ class Node:
     agents: Mapping[str, Mapping[str, object]] = field(default_factory=lambda: {"chat@1": {}})
     policy: Policy = field(default_factory=Policy)
     others: Sequence[OpenAIConfig] = ()
+    entered: Sequence[Backend] = ()
+    opener: Opener | None = None
+    # A call is tried once: pauses are then the pipeline's alone, which its tests pass by.
+    router: Router = field(default_factory=lambda: Router(Tuning(tries=1)))
 
     @contextlib.asynccontextmanager
     async def start(self) -> AsyncIterator[None]:
-        committee = SoleSigner(self.key)
+        committee = SoleSigner(KeySigner(self.key))
         chains = [self.a, self.b]
         addresses = {chain.chain: unpack_address(chain.chain, chain.account) for chain in chains}
         member = Member(signer=f"0x{committee.address.hex()}", addresses=addresses)
@@ -65,19 +82,28 @@ class Node:
             SqliteJournal(self.folder / "journal.sqlite") as self.journal,
             contextlib.AsyncExitStack() as stack,
         ):
-            backends = [
+            backends: list[Backend] = [
                 await stack.enter_async_context(OpenAIBackend(each))
                 for each in (model, *self.others)
             ]
+            backends += self.entered
             agents = AgentRegistry(self.agents)
             self.network = Network(chains, self.journal)
             self.pipeline = Pipeline(
                 journal=self.journal,
                 network=self.network,
-                executor=Executor(agents, backends, self.policy, roster, committee.address),
+                executor=Executor(
+                    agents,
+                    backends,
+                    self.policy,
+                    roster,
+                    committee.address,
+                    self.router,
+                    self.opener,
+                ),
                 committee=committee,
                 sender=Sender(self.journal, self.network),
-                roster=roster,
+                rosters=Rosters(roster, self.network.sets, self.network.states),
                 health=Health(self.journal, self.network.faults),
                 pauses=pauses_module.Pauses(),
             )
@@ -128,7 +154,7 @@ class Pauses(list[float]):
 
     then: Callable[[], None] | None = None
 
-    async def sleep(self, _intent_id: bytes, seconds: float) -> None:
+    async def sleep(self, _intent_id: bytes, seconds: float, _reason: str = "") -> None:
         self.append(seconds)
         if self.then is not None:
             self.then()
@@ -143,6 +169,6 @@ def without_pauses(monkeypatch: pytest.MonkeyPatch) -> Pauses:
 
 @contextlib.asynccontextmanager
 async def two_chains(key: PrivateKey) -> AsyncIterator[tuple[ScriptedChain, ScriptedChain]]:
-    signer, wallet = SoleSigner(key).address, Wallet(key)
+    signer, wallet = address_of(key), Wallet(key)
     async with ScriptedChain(A, wallet, signer) as a, ScriptedChain(B, wallet, signer) as b:
         yield a, b

@@ -6,21 +6,35 @@ from pathlib import Path
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
-from support.hub_solana import SolanaHub, person
-from support.litesvm import LiteChain, Sent
+from support.hub_solana import Chain, SolanaHub, person
+from support.litesvm import Sent
 
-__all__ = ["FAIL", "PUPPET", "Listed", "calling", "placed", "register", "registering"]
+__all__ = [
+    "AUTHORITY",
+    "FAIL",
+    "PUPPET",
+    "SPIN",
+    "Listed",
+    "calling",
+    "placed",
+    "register",
+    "registering",
+    "through",
+]
 
 PUPPET = person("puppet").pubkey()
 FAIL = b"fail"
+SPIN = b"spin"  # until all compute units are gone
 AUTHORITY, _ = Pubkey.find_program_address([b"vagus"], PUPPET)
 Listed = list[tuple[Pubkey, bool]]
 
 
-def placed(chain: LiteChain) -> Pubkey:
-    """Put the program in place; its address."""
+def placed(chain: Chain) -> Pubkey:
+    """Put the program in place, once a chain; its address."""
     code = Path(__file__).parents[1] / "solana" / "hub" / "puppet.so"
-    chain.program(PUPPET, code.read_bytes(), None)
+    # Surfpool 1.2.0 panics where a program that nobody may upgrade is written again.
+    if chain.account(PUPPET) is None:
+        chain.program(PUPPET, code.read_bytes(), None)
     return PUPPET
 
 

@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from coincurve import PrivateKey
 
+from support.committees import roster
+from support.signing import KeySigner
 from vagus.adapters.base import ChainAdapter, Cursor, Requested
 from vagus.daemon.api import Api, serve
+from vagus.daemon.committee import SoleSigner
 from vagus.daemon.config import HttpConfig
 from vagus.daemon.feed import Feed
 from vagus.daemon.journal.records import IntentRecord
@@ -19,11 +23,12 @@ from vagus.daemon.network import Network
 from vagus.daemon.pauses import Pauses
 from vagus.daemon.status import Status
 from vagus.daemon.survey import Survey
-from vagus.protocol import ZERO32, Intent, agent_id, keccak256
+from vagus.protocol import ZERO32, Intent, agent_id, hub_id, keccak256
 
-__all__ = ["HUB", "Served", "requested", "serving"]
+__all__ = ["HUB", "ROSTER", "Served", "requested", "serving"]
 
 HUB = "eip155:1:0x1111111111111111111111111111111111111111"
+ROSTER = roster(1, 2, 3)
 
 
 class Served:
@@ -71,8 +76,17 @@ async def serving(
         network.entered |= {adapter.chain for adapter in adapters}
         journal.on_commit(metrics.committed)
         names = {agent_id("chat@1"): "chat@1"}
-        status = Status(journal, network, Survey(network), folder, costs=costs or {}, agents=names)
-        served = Served(Api(status, metrics, feed, pauses, config), status, metrics, pauses)
+        status = Status(
+            journal,
+            network,
+            Survey(network),
+            folder,
+            costs=costs or {},
+            agents=names,
+            committee=SoleSigner(KeySigner(PrivateKey())),
+        )
+        api = Api(status, metrics, feed, pauses, ROSTER, config)
+        served = Served(api, status, metrics, pauses)
         async with served.session, serve(served.api, config) as found:
             served.root = f"http://127.0.0.1:{found}"
             yield served
@@ -81,7 +95,7 @@ async def serving(
 def requested(seq: int, payload: bytes = b'{"prompt":"x"}', **changes: Any) -> Requested:
     """An intent as its hub's event has it; `seq` makes it unique."""
     fields: dict[str, Any] = {
-        "origin_hub": ZERO32,
+        "origin_hub": hub_id(HUB),
         "seq": seq,
         "requester": bytes(12) + b"\x44" * 20,
         "agent_id": agent_id("chat@1"),

@@ -1,6 +1,7 @@
 """A Solana chain for the adapters' conformance kit: solana-py and the hub's IDL are the other client."""
 
 import contextlib
+import copy
 import itertools
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -10,7 +11,7 @@ from pydantic import SecretStr
 from solana.rpc.async_api import AsyncClient
 from solana.rpc.commitment import Confirmed
 from solana.rpc.models import TxOpts
-from solders.instruction import Instruction
+from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 from solders.message import MessageV0
 from solders.pubkey import Pubkey
@@ -19,6 +20,7 @@ from solders.transaction import VersionedTransaction
 from solders.transaction_status import TransactionDetails
 from typing_extensions import override
 
+from support.impostor import while_blocks_come
 from support.solana_idl import Program
 from vagus.adapters.base import Block, ChainAdapter, EventFilter, HubParameters
 from vagus.adapters.conformance.faults import Fault
@@ -55,6 +57,8 @@ class SolanaHarness(ChainHarness):
         self.requester = Keypair.from_seed(keccak256(b"who asks"))
         self.places: dict[bytes, Pubkey] = {}
         """By id, the accounts of the intents that were asked here."""
+        self.named: tuple[AccountMeta, ...] = ()
+        """Accounts that each request names behind its own."""
         self._nonces = itertools.count(1)
         self._stack = contextlib.AsyncExitStack()
 
@@ -73,6 +77,18 @@ class SolanaHarness(ChainHarness):
         self.program = Program(Pubkey.from_string(address))
         self.config_key = self.program.address(b"config")
         self.requested = EventFilter(address, "IntentRequested")
+
+    async def another_hub(self) -> Self:
+        """Deploy a second hub like this one, and return a harness that asks that, naming the first."""
+        deployer = Wallet(keccak256(b"who deploys another"))
+        await self.fund(deployer.account, FUNDS)
+        await self.advance()
+        hub = await while_blocks_come(self, deploy_hub(self.node.rpc, deployer, PARAMETERS))
+        other = copy.copy(self)
+        other.program = Program(Pubkey.from_string(hub.account.rpartition(":")[2]))
+        other.config_key = other.program.address(b"config")
+        other.named = (AccountMeta(self.program.id, False, False),)
+        return other
 
     async def started(self) -> None:
         """What a node needs before it is asked for anything."""
@@ -99,7 +115,7 @@ class SolanaHarness(ChainHarness):
             "hub": self.hub,
             "rpc": [SecretStr(each.rpc) for each in endpoints],
             "poll_interval": poll,
-            "timeout": 2.0,
+            "timeout": 6.0,
             "max_answer": 4 << 20,
         }
         if endpoints[0].ws is not None:
@@ -173,7 +189,7 @@ class SolanaHarness(ChainHarness):
             "intent": self.program.address(b"intent", bytes(me), nonce.to_bytes(8, "little")),
             "credit": self.program.address(b"credit", bytes(me)),
         }
-        return self.program.call("request", accounts, arguments)
+        return self.program.call("request", accounts, arguments, self.named)
 
     async def _asked(self, signature: Signature, payload: bytes) -> Asked:
         found = (

@@ -28,6 +28,7 @@ SOURCE = Path(__file__).parents[1] / "nodes/surfpool"
 PINNED = ("Cargo.toml", "Cargo.lock", "src/main.rs")
 START_SECONDS = 60
 TELL_EVERY = 20.0
+WORDS = 2_000
 
 
 def surfpool_path() -> Path:
@@ -87,6 +88,17 @@ class Surfpool:
     rpc: str
     ws: str
     process: asyncio.subprocess.Process
+    stderr: int
+    """The file that it writes there, as a descriptor."""
+
+    def last_words(self) -> str:
+        """How the node ended, if it did, and what it said: a connection that breaks is a panic there."""
+        code = self.process.returncode
+        size = os.fstat(self.stderr).st_size
+        # The node writes where its own offset in the same file is: reading must not move that.
+        said = os.pread(self.stderr, WORDS, max(0, size - WORDS)).decode(errors="replace").strip()
+        alive = "Surfpool runs" if code is None else f"Surfpool has ended with {code}"
+        return f"{alive} and said: {said or 'nothing'}"
 
     async def slots(self, count: int) -> None:
         """Stop the clock and order so many slots; they come a moment later."""
@@ -105,23 +117,24 @@ class Surfpool:
 @contextlib.asynccontextmanager
 async def running_surfpool(slot_ms: int = 400) -> AsyncIterator[Surfpool]:
     """A fresh node with a slot every `slot_ms` milliseconds, gone at the end."""
-    # Its stdin is its leash: the node ends with it, however this process ends.
-    process = await asyncio.create_subprocess_exec(
-        str(surfpool_path()),
-        str(slot_ms),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        assert process.stdout is not None
-        async with asyncio.timeout(START_SECONDS):
-            urls = json.loads(await process.stdout.readline())
-        yield Surfpool(urls["rpc"], urls["ws"], process)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+    with tempfile.TemporaryFile() as stderr:
+        # Its stdin is its leash: the node ends with it, however this process ends.
+        process = await asyncio.create_subprocess_exec(
+            str(surfpool_path()),
+            str(slot_ms),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=stderr,
+        )
+        try:
+            assert process.stdout is not None
+            async with asyncio.timeout(START_SECONDS):
+                urls = json.loads(await process.stdout.readline())
+            yield Surfpool(urls["rpc"], urls["ws"], process, stderr.fileno())
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
 
 
 if __name__ == "__main__":

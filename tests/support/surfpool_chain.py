@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import urllib3
 from solders.account import Account
+from solders.address_lookup_table_account import AddressLookupTableAccount
 from solders.compute_budget import set_compute_unit_limit
 from solders.hash import Hash
 from solders.instruction import Instruction
@@ -18,9 +19,18 @@ from solders.message import MessageV0
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
-from support.litesvm import LAMPORTS, LOADER, PACKET, FailedError, Sent
+from support.litesvm import (
+    LAMPORTS,
+    LOADER,
+    MOST_UNITS,
+    PACKET,
+    FailedError,
+    Sent,
+    lookup_table,
+)
 from support.loop_thread import loop_thread
 from support.surfpool import Surfpool, running_surfpool
+from vagus.protocol import base58
 
 __all__ = ["SurfpoolChain", "running_surfpool_chain"]
 
@@ -30,22 +40,27 @@ PATIENCE = 30.0
 class SurfpoolChain:
     """One node with its clock stopped: a slot comes by order alone."""
 
-    def __init__(self, rpc: str) -> None:
-        self._rpc = rpc
+    def __init__(self, node: Surfpool) -> None:
+        self._node = node
         self._http = urllib3.PoolManager(retries=False, timeout=PATIENCE)
         self.genesis: str = self.call("getGenesisHash")
         self.call("surfnet_pauseClock")
         self.hubs = self._sent = 0
+        self.units = MOST_UNITS
+        self.tables: list[AddressLookupTableAccount] = []
 
     def call(self, method: str, *params: Any) -> Any:
         """Call a method; `FailedError` where a transaction fails."""
         request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        answer = self._http.request(
-            "POST",
-            self._rpc,
-            body=orjson.dumps(request),
-            headers={"Content-Type": "application/json"},
-        )
+        try:
+            answer = self._http.request(
+                "POST",
+                self._node.rpc,
+                body=orjson.dumps(request),
+                headers={"Content-Type": "application/json"},
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise AssertionError(f"{method}: {error}. {self._node.last_words()}") from error
         found = orjson.loads(answer.data)
         if "error" not in found:
             return found["result"]
@@ -86,11 +101,30 @@ class SurfpoolChain:
             found["lamports"], data, Pubkey.from_string(found["owner"]), found["executable"]
         )
 
-    def program(self, key: Pubkey, code: bytes, authority: Pubkey) -> None:
+    def rent(self, size: int) -> int:
+        """The least that an account of this size has, by the node's own word."""
+        return self.call("getMinimumBalanceForRentExemption", size)
+
+    def look_up(self, keys: Sequence[Pubkey]) -> None:
+        """Let all transactions name these accounts through a lookup table."""
+        key, account = lookup_table(keys)
+        self.put(key, account)
+        self.tables.append(AddressLookupTableAccount(key, list(keys)))
+
+    def put(self, key: Pubkey, account: Account) -> None:
+        """Put an account in place, whatever was there."""
+        values = {
+            "lamports": account.lamports,
+            "owner": str(account.owner),
+            "data": bytes(account.data).hex(),
+        }
+        self.call("surfnet_setAccount", str(key), values)
+
+    def program(self, key: Pubkey, code: bytes, authority: Pubkey | None) -> None:
         """Put a program in place, as the upgradeable loader keeps it."""
         data_key, _ = Pubkey.find_program_address([bytes(key)], LOADER)
         self.call("surfnet_writeProgram", str(key), code.hex(), 0)
-        self.call("surfnet_setProgramAuthority", str(key), str(authority))
+        self.call("surfnet_setProgramAuthority", str(key), authority and str(authority))
         assert self.account(data_key) is not None
 
     def send(self, instructions: Sequence[Instruction], signers: Sequence[Keypair]) -> Sent:
@@ -100,8 +134,8 @@ class SurfpoolChain:
         message = MessageV0.try_compile(
             signers[0].pubkey(),
             # The clock stands still, and with it the blockhash: alike calls have to differ somehow.
-            [set_compute_unit_limit(1_400_000 - self._sent % 100_000), *instructions],
-            [],
+            [set_compute_unit_limit(self.units - self._sent % 10_000), *instructions],
+            self.tables,
             Hash.from_string(latest["blockhash"]),
         )
         unique = list({bytes(key.pubkey()): key for key in signers}.values())
@@ -118,7 +152,11 @@ class SurfpoolChain:
             units=meta["computeUnitsConsumed"],
             size=len(raw),
             returned=base64.b64decode(returned),
-            inner=[],
+            inner=[
+                base58.decode(each["data"])
+                for group in meta["innerInstructions"]
+                for each in group["instructions"]
+            ],
         )
 
     def _meta(self, signature: str) -> dict[str, Any]:
@@ -135,15 +173,16 @@ class SurfpoolChain:
 
 
 def _failed(err: Any, logs: list[str]) -> FailedError:
-    """The failure as LiteSVM would say it: its instruction, and the program's code where it has one."""
+    """The failure as LiteSVM would say it: its instruction, and the program's code or the runtime's name."""
     place, inner = err["InstructionError"] if isinstance(err, dict) else (None, err)
     code = inner.get("Custom") if isinstance(inner, dict) else None
-    return FailedError(SimpleNamespace(index=place, err=SimpleNamespace(code=code)), logs)
+    return FailedError(
+        SimpleNamespace(index=place, err=SimpleNamespace(code=code, name=inner)), logs
+    )
 
 
 @contextlib.contextmanager
 def running_surfpool_chain() -> Iterator[SurfpoolChain]:
     """A fresh node, gone at the end."""
     with loop_thread() as thread:
-        node: Surfpool = thread.enter(running_surfpool(50))
-        yield SurfpoolChain(node.rpc)
+        yield SurfpoolChain(thread.enter(running_surfpool(50)))

@@ -47,7 +47,7 @@ def test_a_chain_id_that_caip2_cannot_hold_is_given_beside_its_hash() -> None:
         ({"chain_id": "other-1"}, "chain_id is that of cosmos:other-1"),
         ({"hub": HUB.replace("vagus-1", "vagus-2")}, "hub is on cosmos:vagus-2"),
         ({"hub": HUB[:-1] + "q"}, "checksum"),
-        ({"hub": "cosmos:vagus-1:0x" + "11" * 20}, "bech32"),
+        ({"hub": "cosmos:vagus-1:0x" + "11" * 20}, "is an EVM address, and cosmos:vagus-1 wants"),
         ({"rpc": "ftp://x"}, "begins with http"),
         ({"rpc": [URL, URL + "/"]}, "an endpoint twice"),
         ({"rpc": [URL, "http://a", "http://b"], "quorum": 1}, "of 3 rpc it can be 2 to 3"),

@@ -1,9 +1,12 @@
 """wasmd as a child: it starts, it answers, it obeys, and it never outlives us."""
 
 import asyncio
+import hashlib
+import math
 import os
 import signal
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,13 +15,16 @@ import pytest
 from coincurve import PrivateKey
 
 from support.cosmos_harness import CosmosHarness
+from support.hub_parameters import GOOD, Unchecked, wrong_parameters
 from vagus.adapters.base import HubParameters, Rejected
 from vagus.adapters.conformance.driving import made, ready
 from vagus.adapters.cosmos import validator
 from vagus.adapters.cosmos.deploy import deploy_hub, instantiation
 from vagus.adapters.cosmos.devnet import DENOM, PREFIX, Wasmd, dev_wallet
+from vagus.adapters.cosmos.upgrades import hub_code
 from vagus.adapters.cosmos.wallet import Wallet
 from vagus.adapters.evm.devnet import DevnetError
+from vagus.adapters.parameters import ParameterError
 from vagus.daemon.wasmd import wasmd_path
 from vagus.protocol import Retry
 from vagus.protocol.bech32 import encode
@@ -168,22 +174,66 @@ async def test_a_deployment_costs_what_it_says_and_what_is_refused_is_said() -> 
         assert before - await balance(wasmd, address) == done.fee
         assert done.account.startswith(f"cosmos:vagus-1:{PREFIX}1")
         assert 0 < done.gas_used <= done.fee * 40
-        with pytest.raises(ValueError, match="min_ttl is 30"):
-            await deploy_hub(
-                wasmd.rpc,
-                wallet,
-                HubParameters(signers=SIGNERS, threshold=2, min_ttl=30),
-                denom=DENOM,
-            )
         with pytest.raises(Rejected, match=r"^threshold over size$"):
             await deploy_hub(
-                wasmd.rpc, wallet, HubParameters(signers=SIGNERS, threshold=3), denom=DENOM
+                wasmd.rpc, wallet, Unchecked(signers=SIGNERS, threshold=3), denom=DENOM
             )
         poor = Wallet(PrivateKey(b"\x07" * 32))
         with pytest.raises(Retry, match=f"{encode(PREFIX, poor.address)} cannot pay"):
             await deploy_hub(wasmd.rpc, poor, parameters, denom=DENOM)
-        with pytest.raises(ValueError, match="no gas price"):
-            await deploy_hub(wasmd.rpc, wallet, parameters, denom=DENOM, gas_price="free")
+
+
+async def test_a_hub_that_cannot_work_is_refused_before_anything_is_sent() -> None:
+    async with Wasmd(wasmd_path()) as wasmd:
+        wallet = dev_wallet(0)
+        address = encode(PREFIX, wallet.address)
+        before = await balance(wasmd, address)
+        for said, wrong in wrong_parameters(128).items():
+            with pytest.raises(ParameterError, match=f"^{said}"):
+                await deploy_hub(wasmd.rpc, wallet, wrong, denom=DENOM)
+        with pytest.raises(ParameterError, match=r"^slowest: nan is no number"):
+            await deploy_hub(wasmd.rpc, wallet, GOOD, denom=DENOM, slowest=math.nan)
+        for price in ("free", "nan", "snan", "inf", "-1", "1e12"):
+            with pytest.raises(ParameterError, match=f"^gas_price: '{price}' is no gas price"):
+                await deploy_hub(wasmd.rpc, wallet, GOOD, denom=DENOM, gas_price=price)
+        with pytest.raises(ParameterError, match=r"^guardian: its prefix is juno, .* is wasm"):
+            await deploy_hub(wasmd.rpc, wallet, GOOD, denom=DENOM, guardian_prefix="juno")
+        assert await balance(wasmd, address) == before
+        assert await codes(wasmd) == []
+        largest = replace(GOOD, min_fee=2**128 - 1, max_ttl=366 * 86_400, grace=366 * 86_400)
+        done = await deploy_hub(wasmd.rpc, wallet, largest, denom=DENOM, guardian_prefix=PREFIX)
+        assert await balance(wasmd, address) == before - done.fee
+
+
+async def test_code_that_the_chain_has_is_not_stored_again() -> None:
+    """A failed try's, too, among codes of other builds."""
+    async with CosmosHarness() as harness:
+        rpc, wallet = harness.wasmd.rpc, dev_wallet(0)
+        await harness.store("consumer")
+        await harness.wasmd.run()
+        before = await codes(harness.wasmd)
+        assert len(before) == 2
+        with pytest.raises(Rejected, match=r"^threshold over size$"):
+            await deploy_hub(rpc, wallet, Unchecked(SIGNERS, 3), denom=DENOM)
+        done = await deploy_hub(rpc, wallet, GOOD, denom=DENOM)
+        assert await codes(harness.wasmd) == before
+        (found,) = [each for each in before if int(each["code_id"]) == done.code_id]
+        assert found["data_hash"].lower() == hashlib.sha256(hub_code()).hexdigest()
+        await harness.wasmd.hold()
+        harness.hub = done.account
+        async with made(harness) as adapter:
+            await ready(adapter, harness)
+            assert await adapter.upgradeable() is None
+
+
+async def codes(wasmd: Wasmd) -> list[dict[str, str]]:
+    """What is stored, by the SDK's own REST form."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{wasmd.rest}/cosmwasm/wasm/v1/code") as answer,
+    ):
+        found: list[dict[str, str]] = (await answer.json())["code_infos"]
+        return found
 
 
 async def balance(wasmd: Wasmd, address: str) -> int:

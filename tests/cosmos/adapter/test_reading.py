@@ -4,6 +4,7 @@ import copy
 from typing import Any
 
 import pytest
+from bech32 import bech32_decode, bech32_encode
 
 from support.cosmos_harness import CosmosHarness
 from vagus.adapters.base import Cursor
@@ -31,7 +32,8 @@ pytestmark = [
 
 
 async def test_a_backlog_of_several_pages_is_read_whole(harness: CosmosHarness) -> None:
-    async with made(harness) as adapter:
+    """And each block once, though one goes over two pages."""
+    async with proxied(harness) as proxy, made(harness, proxy) as adapter:
         before = await caught_up(adapter, harness)
         # 130 in one block, more than a page has, and then some in others.
         asked = await harness.ask(payloads(130))
@@ -39,8 +41,10 @@ async def test_a_backlog_of_several_pages_is_read_whole(harness: CosmosHarness) 
             asked += await harness.ask(payloads(1))
         assert len({each.height for each in asked}) == 4
         await final(adapter, harness)
+        proxy.calls.clear()
         found, cursors = await read_all(adapter, before)
         assert as_asked(found) == asked
+        assert (proxy.calls["block"], proxy.calls["block_results"]) == (4, 4)
         assert [each.height for each in cursors] == sorted(each.height for each in cursors)
         seqs = [each.next_seq for each in cursors]
         assert seqs == sorted(seqs)
@@ -123,9 +127,10 @@ async def test_an_event_of_another_contract_counts_for_nothing(harness: CosmosHa
 async def test_the_events_of_a_failed_transaction_count_for_nothing(
     harness: CosmosHarness,
 ) -> None:
+    """And the block is read again, from which they were missing."""
     async with proxied(harness) as proxy, made(harness, proxy) as adapter:
         before = await caught_up(adapter, harness)
-        await harness.ask(payloads(1))
+        asked = await harness.ask(payloads(1))
         heads = await final(adapter, harness)
 
         def failed(found: dict[str, Any]) -> dict[str, Any]:
@@ -134,6 +139,25 @@ async def test_the_events_of_a_failed_transaction_count_for_nothing(
         proxy.faults = (result("block_results", failed),)
         with pytest.raises(Retry, match="lack their event"):
             await adapter.intents(before, heads.final)
+        proxy.faults = ()
+        found, _ = await adapter.intents(before, heads.final)
+        assert as_asked(found) == asked
+
+
+@pytest.mark.parametrize("attributes", [5, [{"key": "seq"}], [{"key": "seq", "value": 1}]])
+async def test_attributes_that_are_none_are_a_nodes_fault(
+    harness: CosmosHarness, attributes: Any
+) -> None:
+    async with proxied(harness) as proxy, made(harness, proxy) as adapter:
+        before = await caught_up(adapter, harness)
+        asked = await harness.ask(payloads(1))
+        heads = await final(adapter, harness)
+        proxy.faults = (_bent_events(lambda event: [event | {"attributes": attributes}]),)
+        with pytest.raises(Retry, match="events of block"):
+            await adapter.intents(before, heads.final)
+        proxy.faults = ()
+        found, _ = await adapter.intents(before, heads.final)
+        assert as_asked(found) == asked
 
 
 async def test_a_request_that_no_transaction_made_is_read_too(harness: CosmosHarness) -> None:
@@ -233,3 +257,16 @@ async def test_a_chain_whose_id_needs_hashing_is_served_like_any_other() -> None
             (found,) = await adapter.requested(step.tx_id)
             assert found.intent.origin_hub == adapter.hub_id
             assert (await adapter.hub_state()).next_seq == found.intent.seq + 1
+
+
+async def test_a_hub_whose_address_is_another_chains_halts(harness: CosmosHarness) -> None:
+    """The prefix is in no CAIP-2 id: only the chain tells, and by a quorum."""
+    elsewhere = copy.copy(harness)
+    data = bech32_decode(harness.address)[1]
+    assert data is not None
+    address = bech32_encode("juno", data)
+    elsewhere.hub = f"{harness.wasmd.chain}:{address}"
+    async with proxied(elsewhere) as proxy, made(elsewhere, proxy) as adapter:
+        await ready(adapter, elsewhere)
+        with pytest.raises(Halt, match=f"{address} is of another chain: .* wasm1"):
+            await adapter.hub_state()

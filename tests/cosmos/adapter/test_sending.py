@@ -1,5 +1,6 @@
 """Sending on wasmd: transactions that time out, lanes that another one moves on, indexes that lag."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -38,7 +39,7 @@ async def adapter(harness: CosmosHarness) -> AsyncIterator[ChainAdapter]:
 async def built(adapter: ChainAdapter, lane: bytes | None = None) -> Built:
     call = adapter.request_call(question(adapter))
     lane = await adapter.open_lane(None) if lane is None else lane
-    return adapter.build(call, await adapter.estimate(call), lane)
+    return await adapter.build(call, await adapter.estimate(call), lane)
 
 
 async def steal(harness: CosmosHarness, account: int) -> None:
@@ -147,7 +148,7 @@ async def test_the_end_is_read_from_blocks_where_no_index_has_it(harness: Cosmos
 
 
 async def built_of(adapter: ChainAdapter, call: Call) -> Built:
-    return adapter.build(call, await adapter.estimate(call), await adapter.open_lane(None))
+    return await adapter.build(call, await adapter.estimate(call), await adapter.open_lane(None))
 
 
 async def test_what_comes_before_its_turn_follows_the_one_before_it(
@@ -164,6 +165,28 @@ async def test_what_comes_before_its_turn_follows_the_one_before_it(
     await ready(adapter, harness)
     ends = [(await adapter.advance(each.state)).stage for each in waiting]
     assert ends == [TxStage.FINAL] * 4
+
+
+async def test_what_is_broadcast_at_once_is_sent_once_each_in_its_order(
+    harness: CosmosHarness,
+) -> None:
+    async with proxied(harness) as proxy, made(harness, proxy) as adapter:
+        await ready(adapter, harness)
+        lane, states, raws = await adapter.open_lane(None), list[bytes](), list[bytes]()
+        for _ in range(5):
+            one = await built(adapter, lane)
+            lane = one.lane
+            states.append(one.state)
+            raws += (await adapter.advance(one.state)).send
+        proxy.calls.clear()
+        async with asyncio.TaskGroup() as group:
+            for raw in raws:
+                group.create_task(adapter.broadcast(raw))
+        assert proxy.calls["broadcast_tx_sync"] == 5
+        await harness.advance()
+        await ready(adapter, harness)
+        ends = [(await adapter.advance(state)).stage for state in states]
+        assert ends == [TxStage.FINAL] * 5
 
 
 async def test_a_sequence_that_moved_on_is_read_from_the_node_and_makes_no_storm(
@@ -230,9 +253,9 @@ async def test_without_a_key_the_adapter_reads_and_sends_nothing(harness: Cosmos
         await ready(adapter, harness)
         assert (await adapter.hub_state()).current.threshold == 1
         for call in (adapter.balance, lambda: adapter.open_lane(None)):
-            with pytest.raises(Refuse, match="no keystore"):
+            with pytest.raises(Refuse, match="no key in the configuration"):
                 await call()
-        with pytest.raises(Refuse, match="no keystore"):
+        with pytest.raises(Refuse, match="no key in the configuration"):
             await adapter.estimate(adapter.withdraw_call())
 
 
@@ -260,7 +283,7 @@ async def test_a_lane_or_a_state_that_is_none_is_refused(
 ) -> None:
     call = adapter.withdraw_call()
     with pytest.raises(ValueError, match="a lane is 16 bytes"):
-        adapter.build(call, Estimate(1, 1, 0), b"7")
+        await adapter.build(call, Estimate(1, 1, 0), b"7")
     with pytest.raises(msgspec.MsgspecError):
         await adapter.advance(b"\xc1")
 

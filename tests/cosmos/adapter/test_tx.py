@@ -37,7 +37,7 @@ U60 = st.integers(0, 2**60)
     timeout=st.integers(0, 2**60),
     value=st.integers(0, 2**128),
 )
-def test_a_transaction_is_cosmpys_to_the_byte(
+async def test_a_transaction_is_cosmpys_to_the_byte(
     key: bytes,
     data: bytes,
     sequence: int,
@@ -52,7 +52,7 @@ def test_a_transaction_is_cosmpys_to_the_byte(
     funds = [Coin(denom="stake", amount=str(value))] if value else []
     call = MsgExecuteContract(sender=sender, contract="wasm1x", msg=data, funds=funds)
     tx = CosmosTx(packed(call), sequence, gas, fee, "stake", timeout)
-    raw = tx.sign(wallet, "vagus-1", number)
+    raw = await tx.sign(wallet, "vagus-1", number)
 
     oracle = Transaction()
     oracle.add_message(call)

@@ -4,6 +4,7 @@ import pytest
 from web3 import Web3
 
 from support.hub import AGENT, DAY, FOREIGN, ZERO, Message, members, word
+from support.hub_cases.retrying import CALLS
 from support.hub_cosmos import ARGUMENTS, CosmosHub, Puppet, call
 from support.wasmd import Chain, Result, RevertError
 
@@ -212,64 +213,8 @@ def test_a_retry_outlives_the_deadline_and_the_set_that_signed(
 # Reentrancy.
 
 
-def calls(hub: CosmosHub, puppet: Puppet) -> dict[str, object]:
-    """Every call of the hub, right but for the lock; the credit and the role are the puppet's."""
-    expired = hub.ask(deadline=hub.now + 100)
-    hub.at(expired["deadline"] + hub.config["grace"] + 1)
-    hub.settle(hub.ask(deadline=hub.now + 9000), [(puppet.word, 5000)])
-    retried = hub.intent(seq=2000, callback=word(hub.carol))
-    hub.deliver(retried)
-    fresh = hub.intent(seq=1000)
-    attestation = hub.attestation(fresh)
-    asked = hub.ask()
-    receipt = hub.receipt(asked, [])
-    rotation = hub.rotation(NEXT, 2)
-    arguments = {
-        "request": (AGENT, b"", ZERO, b"", 0, FOREIGN, ZERO, 0, hub.now + 600),
-        "deliver": (
-            tuple(fresh.values()),
-            tuple(attestation.values()),
-            b"answer",
-            hub.sign("Attestation", attestation),
-        ),
-        "retry": (tuple(retried.values()), b"answer"),
-        "settle": (tuple(receipt.values()), [], hub.sign("Receipt", receipt)),
-        "refund": (hub.intent_id(expired),),
-        "withdraw": (),
-        "rotate": (
-            tuple(rotation.values()),
-            [key.address for key in NEXT],
-            hub.sign("Rotation", rotation),
-        ),
-        "pause": (),
-        "unpause": (),
-        "offerGuardian": (hub.alice,),
-        "acceptGuardian": (),
-    }
-    return {name: hub.message(name, *args) for name, args in arguments.items()}
-
-
-@pytest.mark.parametrize("name", ARGUMENTS)
-def test_inside_a_callback_every_call_of_the_hub_fails(
-    chain: Chain, hub: CosmosHub, puppet: Puppet, name: str
-):
-    funds = 5000 if name == "request" else 0
-    if funds:
-        chain.pay(puppet.address, funds)
-    if name in ("pause", "unpause", "offerGuardian", "acceptGuardian"):
-        hub.send("offerGuardian", "0x" + puppet.word.hex(), sender=hub.guardian)
-        if name != "acceptGuardian":
-            puppet.send(hub.address, {"accept_guardian": {}})
-    data = calls(hub, puppet)[name]
-    puppet.try_(hub.address, data, funds)
-    intent = hub.intent(seq=3000, callback=puppet.word, callbackGas=10**6)
-    result = hub.deliver(intent)
-    assert hub.events("CallbackResult", result)[0]["success"]
-    assert puppet.seen["succeeded"] is False
-    # Outside of the callback, the very same call succeeds.
-    if name == "unpause":
-        puppet.send(hub.address, {"pause": {}})
-    puppet.send(hub.address, data, funds)
+def test_every_call_is_among_the_reentered():
+    assert ARGUMENTS.keys() == set(CALLS)
 
 
 def test_inside_a_callback_the_hub_is_closed_to_other_contracts_too(

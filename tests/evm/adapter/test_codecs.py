@@ -104,6 +104,18 @@ def test_deliver_is_encoded_as_by_eth_abi(
 
 
 @few
+@given(INTENTS, ATTESTATIONS, OUTPUTS, SIGNATURES)
+def test_deliver_is_read_as_eth_abi_wrote_it(
+    intent: Intent, attestation: Attestation, output: bytes, signatures: list[bytes]
+) -> None:
+    call = oracle("deliver", fields(intent), fields(attestation), output, signatures)
+    assert hub.decode_deliver(call) == (intent, attestation, output, tuple(signatures))
+    for wrong in (call[:-1], call + b"\0", b"\0" + call[1:], call[:4]):
+        with pytest.raises(ValueError):  # noqa: PT011 - whatever is wrong with it
+            hub.decode_deliver(wrong)
+
+
+@few
 @given(INTENTS, OUTPUTS)
 def test_retry_is_encoded_as_by_eth_abi(intent: Intent, output: bytes) -> None:
     assert hub.encode_retry(intent, output) == oracle("retry", fields(intent), output)

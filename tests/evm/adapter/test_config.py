@@ -40,6 +40,8 @@ def test_an_endpoint_is_shown_without_its_keys() -> None:
         ({"id": "cosmos:hub"}, "EVM chain"),
         ({"hub": "0x12"}, "CAIP-10"),
         ({"hub": "eip155:1:0x5FbDB2315678afecb367f032d93F642f64180aa3"}, "hub is on eip155:1"),
+        ({"hub": "eip155:10:0x5FbDB2315678afecb367f032d93f642f64180aA3"}, "mistyped"),
+        ({"hub": "eip155:10:So11111111111111111111111111111111111111112"}, "is a Solana address"),
         ({"rpc": "ftp://canary@x"}, "begins with http"),
         ({"rpc": "http://"}, "begins with http"),
         ({"rpc": "http://[canary"}, "begins with http"),

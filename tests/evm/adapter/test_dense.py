@@ -44,7 +44,7 @@ async def ask(node: Chain, payloads: list[bytes], in_a_block: int, terms: bytes 
         for number, payload in enumerate(payloads, 1):
             call = adapter.request_call(question(adapter, payload=payload, terms=terms))
             estimate = estimate or await adapter.estimate(call)
-            built = adapter.build(call, estimate, lane)
+            built = await adapter.build(call, estimate, lane)
             lane = built.lane
             await adapter.broadcast((await adapter.advance(built.state)).send[0])
             if number % in_a_block == 0:

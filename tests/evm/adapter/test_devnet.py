@@ -1,19 +1,24 @@
 """anvil as a child: it starts, it answers, and it never outlives us."""
 
 import asyncio
+import math
 import os
 import signal
 import sys
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from support.evm import wallet
+from support.hub_parameters import GOOD, Unchecked, wrong_parameters
 from vagus.adapters.base import HubParameters, Rejected
 from vagus.adapters.evm.deploy import deploy_contract, deploy_hub
 from vagus.adapters.evm.devnet import DEV_KEYS, Anvil, DevnetError
+from vagus.adapters.parameters import ParameterError
 from vagus.daemon.fetch import anvil_path
-from vagus.protocol import Account, Retry, address_of, hub_id, keccak256
+from vagus.protocol import Account, Retry, hub_id, keccak256
 
 SIGNERS = (b"\x11" * 20, b"\x22" * 20)
 
@@ -39,7 +44,7 @@ async def test_two_chains_run_side_by_side_with_final_blocks() -> None:
             await anvil.mine(5)
             final = await anvil.call("eth_getBlockByNumber", "finalized", False)
             assert int(final["number"], 16) >= 3
-            address = address_of(wallet()._key)
+            address = wallet().address
             assert int(await anvil.call("eth_getBalance", "0x" + address.hex(), "latest"), 16) > 0
     assert not alive(one.pid)
     assert not alive(two.pid)
@@ -104,18 +109,44 @@ async def test_a_hub_is_deployed_with_what_it_was_given() -> None:
         assert await anvil.call("eth_getCode", "0x" + consumer.address.hex(), "latest") != "0x"
 
 
-async def test_a_hub_that_cannot_work_is_not_deployed() -> None:
+async def test_a_hub_that_cannot_work_is_refused_before_anything_is_sent() -> None:
+    async with Anvil(anvil_path()) as anvil:
+        for said, wrong in wrong_parameters(256).items():
+            with pytest.raises(ParameterError, match=f"^{said}"):
+                await deploy_hub(anvil.rpc, wallet(), wrong)
+        for slowest in (math.nan, math.inf, -5.0):
+            with pytest.raises(ParameterError, match=f"^slowest: {slowest} is no number"):
+                await deploy_hub(anvil.rpc, wallet(), GOOD, slowest)
+        with pytest.raises(ParameterError, match="grace: 3600 s is too short: the slowest"):
+            await deploy_hub(anvil.rpc, wallet(), GOOD, slowest=3_000)
+        assert await transactions(anvil) == 0
+        largest = replace(GOOD, min_fee=2**256 - 1, max_ttl=366 * 86_400, grace=366 * 86_400)
+        await deploy_hub(anvil.rpc, wallet(), largest)
+        assert await transactions(anvil) == 1
+
+
+async def test_periods_cover_the_finality_that_the_chain_shows() -> None:
+    async with Anvil(anvil_path()) as anvil:
+        await anvil.call("evm_setIntervalMining", 0)
+        await anvil.call("evm_increaseTime", 3_600)
+        await anvil.mine(1)
+        with pytest.raises(ParameterError, match=r"min_ttl: 120 s is too short: this chain's"):
+            await deploy_hub(anvil.rpc, wallet(), GOOD)
+        slow = replace(GOOD, min_ttl=10_000)
+        with pytest.raises(ParameterError, match="grace: 3600 s is too short: the slowest"):
+            await deploy_hub(anvil.rpc, wallet(), slow)
+        assert await transactions(anvil) == 0
+
+
+async def test_what_the_hub_rejects_is_said_in_its_words() -> None:
     async with Anvil(anvil_path()) as anvil:
         with pytest.raises(Rejected, match="threshold too low"):
-            await deploy_hub(anvil.rpc, wallet(), HubParameters(signers=SIGNERS, threshold=1))
-        short = HubParameters(signers=SIGNERS, threshold=2, min_ttl=59)
-        with pytest.raises(ValueError, match="min_ttl is 59 s"):
-            await deploy_hub(anvil.rpc, wallet(), short)
-        good = HubParameters(signers=SIGNERS, threshold=2)
-        with pytest.raises(ValueError, match="grace is 3600 s: the slowest"):
-            await deploy_hub(anvil.rpc, wallet(), good, slowest=3_000)
-        with pytest.raises(ValueError, match="under min_ttl"):
-            HubParameters(signers=SIGNERS, threshold=2, max_ttl=100).check(1, 1)
+            await deploy_hub(anvil.rpc, wallet(), Unchecked(signers=SIGNERS, threshold=1))
+
+
+async def transactions(anvil: Anvil) -> int:
+    address = "0x" + wallet().address.hex()
+    return int(await anvil.call("eth_getTransactionCount", address, "latest"), 16)
 
 
 async def test_a_deployment_to_nowhere_is_a_retry_without_the_url() -> None:
@@ -128,3 +159,14 @@ async def test_a_deployment_to_nowhere_is_a_retry_without_the_url() -> None:
 def test_the_keys_are_anvils_own() -> None:
     assert len(set(DEV_KEYS)) == 10
     assert all(len(key) == 66 for key in DEV_KEYS)
+
+
+async def test_states_of_old_blocks_are_kept_for_as_long_as_the_chain_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    async with Anvil(anvil_path()) as anvil:
+        await anvil.mine(2000)
+        while not any(path.is_file() for path in tmp_path.glob("vagus-anvil-*/content/**/*")):
+            await anvil.mine()
+    assert list(tmp_path.iterdir()) == []

@@ -61,12 +61,16 @@ async def record(node: Chain) -> Recorded:
     async with node.adapter(finality=2) as adapter:
         await until_height(adapter, await height(node.anvil))
         call = adapter.request_call(question(adapter, terms=b"{}"))
-        sent = adapter.build(call, await adapter.estimate(call), await adapter.open_lane(None))
+        sent = await adapter.build(
+            call, await adapter.estimate(call), await adapter.open_lane(None)
+        )
         (raw,) = (await adapter.advance(sent.state)).send
         await adapter.broadcast(raw)
         await node.anvil.mine(4)
         heads = await until_height(adapter, await height(node.anvil))
-        waiting = adapter.build(call, await adapter.estimate(call), await adapter.open_lane(None))
+        waiting = await adapter.build(
+            call, await adapter.estimate(call), await adapter.open_lane(None)
+        )
         (pending,) = (await adapter.advance(waiting.state)).send
         refund = adapter.refund_call(ZERO32)
         wanted = EventFilter(

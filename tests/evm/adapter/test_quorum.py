@@ -55,7 +55,7 @@ async def node() -> AsyncIterator[Chain]:
             lane = await adapter.open_lane(None)
             for at in range(12):
                 call = adapter.request_call(question(adapter, payload=b'{"prompt":"%d"}' % at))
-                built = adapter.build(call, await adapter.estimate(call), lane)
+                built = await adapter.build(call, await adapter.estimate(call), lane)
                 lane = built.lane
                 await adapter.broadcast((await adapter.advance(built.state)).send[0])
                 if at % 2:
@@ -536,7 +536,7 @@ async def test_no_intent_is_missed_where_every_endpoint_leaves_out_a_third() -> 
             call = adapter.request_call(question(adapter))
             estimate = await adapter.estimate(call)
             for at in range(INTENTS):
-                built = adapter.build(call, estimate, lane)
+                built = await adapter.build(call, estimate, lane)
                 lane = built.lane
                 await node.anvil.call("eth_sendRawTransaction", "0x" + raw_of(built).hex())
                 if at % 7 == 0:

@@ -50,7 +50,7 @@ async def adapter(node: Chain, proxies: list[Proxy]) -> AsyncIterator[EvmAdapter
 async def built(adapter: EvmAdapter, lane: bytes | None = None) -> Built:
     call = adapter.request_call(question(adapter))
     lane = lane if lane is not None else await adapter.open_lane(None)
-    return adapter.build(call, await adapter.estimate(call), lane)
+    return await adapter.build(call, await adapter.estimate(call), lane)
 
 
 async def seen(node: Chain, adapter: EvmAdapter, blocks: int) -> None:
@@ -191,7 +191,7 @@ async def test_stolen_nonces_are_made_good_within_three_blocks(node: Chain, stol
         ours, theirs = await built(adapter, lane), lane
         for _ in range(stolen):
             call = thief.request_call(question(thief, fee=10**15 + 1))
-            theft = thief.build(call, await thief.estimate(call), theirs)
+            theft = await thief.build(call, await thief.estimate(call), theirs)
             theirs = theft.lane
             await thief.broadcast((await thief.advance(theft.state)).send[0])
         await seen(node, adapter, 1)
@@ -280,7 +280,9 @@ async def test_an_account_that_cannot_pay_is_said_by_those_that_answer(
         await until_height(adapter, await height(node.anvil))
         await node.anvil.fund(adapter.account[12:], 0)
         call = adapter.request_call(question(adapter))
-        poor = adapter.build(call, Estimate(200_000, 9 * GWEI, GWEI), await adapter.open_lane(None))
+        poor = await adapter.build(
+            call, Estimate(200_000, 9 * GWEI, GWEI), await adapter.open_lane(None)
+        )
         (raw,) = (await adapter.advance(poor.state)).send
         address = "0x" + adapter.account[12:].hex()
         with pytest.raises(Retry, match=f"{address} on eip155:31337 cannot pay") as raised:

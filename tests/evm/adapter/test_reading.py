@@ -40,7 +40,7 @@ async def asked() -> AsyncIterator[Asked]:
                 for _ in range(count):
                     payload = b'{"prompt":"%d"}' % len(payloads)
                     call = adapter.request_call(question(adapter, payload=payload, terms=b"{}"))
-                    built = adapter.build(call, await adapter.estimate(call), lane)
+                    built = await adapter.build(call, await adapter.estimate(call), lane)
                     lane = built.lane
                     await adapter.broadcast((await adapter.advance(built.state)).send[0])
                     payloads.append(payload)

@@ -1,5 +1,7 @@
 """Which chains are served: found by entry point, loaded late, broken ones named."""
 
+import subprocess
+import sys
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
@@ -72,3 +74,32 @@ def test_an_adapter_that_ends_the_process_or_prints_is_an_adapter_that_is_broken
 def test_what_cannot_be_used_is_an_error_that_says_why(chain: str, message: str) -> None:
     with pytest.raises(AdapterError, match=message):
         adapter_class(chain)
+
+
+# Of a package that is None there is nothing to import, as if it was not installed.
+WITHOUT = """
+import sys
+sys.modules[sys.argv[2]] = None
+from vagus.adapters.registry import AdapterError, adapter_class, installed
+assert adapter_class("eip155").__name__ == "EvmAdapter"
+assert not any(one.fault for one in installed() if one.namespace != sys.argv[1])
+try:
+    adapter_class(sys.argv[1])
+except AdapterError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("namespace", "package", "said"),
+    [
+        ("solana", "solders", "Solana needs more packages: pip install 'vagus[solana]'"),
+        ("cosmos", "cosmpy", "Cosmos chains need more packages: pip install 'vagus[cosmos]'"),
+    ],
+)
+def test_an_extra_that_is_not_installed_is_one_line_that_names_it(
+    namespace: str, package: str, said: str
+) -> None:
+    command = [sys.executable, "-c", WITHOUT, namespace, package]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{said}\n"

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vagus.adapters.evm.tx import EvmTx, tx_hash
+from vagus.adapters.signers.local import LocalKey
 
 U64 = st.integers(0, 2**64 - 1)
 FEES = st.integers(0, 2**128 - 1)
@@ -44,17 +45,17 @@ def oracle(tx: EvmTx, key: bytes) -> bytes:
 
 @settings(max_examples=500, deadline=None)
 @given(TRANSACTIONS, KEYS)
-def test_a_transaction_is_signed_as_by_eth_account(tx: EvmTx, key: bytes) -> None:
-    raw = tx.sign(PrivateKey(key))
+async def test_a_transaction_is_signed_as_by_eth_account(tx: EvmTx, key: bytes) -> None:
+    raw = await tx.sign(LocalKey(PrivateKey(key)))
     assert raw == oracle(tx, key)
     assert EvmTx.decode(raw) == tx
     assert Account.recover_transaction(raw) == Account.from_key(key).address
 
 
 @pytest.mark.parametrize("size", [54, 55, 56, 57, 255, 256, 257, 65_535, 65_536])
-def test_the_lengths_where_rlp_changes_its_form(size: int) -> None:
+async def test_the_lengths_where_rlp_changes_its_form(size: int) -> None:
     tx = EvmTx(1, 0, 0, 0, 21_000, b"\x05" * 20, 0, b"\x80" * size)
-    raw = tx.sign(PrivateKey(b"\x01" * 32))
+    raw = await tx.sign(LocalKey(PrivateKey(b"\x01" * 32)))
     assert raw == oracle(tx, b"\x01" * 32)
     assert EvmTx.decode(raw) == tx
 
@@ -67,7 +68,7 @@ def test_noise_is_a_value_error(noise: bytes) -> None:
             EvmTx.decode(raw)
 
 
-def test_the_hash_is_the_chains() -> None:
+async def test_the_hash_is_the_chains() -> None:
     tx = EvmTx(1, 0, 1, 2, 21_000, b"\x05" * 20, 3, b"")
     signed = Account.sign_transaction(
         {
@@ -82,4 +83,4 @@ def test_the_hash_is_the_chains() -> None:
         },
         b"\x01" * 32,
     )
-    assert tx_hash(tx.sign(PrivateKey(b"\x01" * 32))) == bytes(signed.hash)
+    assert tx_hash(await tx.sign(LocalKey(PrivateKey(b"\x01" * 32)))) == bytes(signed.hash)

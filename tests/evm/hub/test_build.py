@@ -12,7 +12,7 @@ import pytest
 from support.contracts import CONTRACTS, committed
 from support.solidity import solidity
 
-NAMES = ["hub", "consumer", "reverter"]
+NAMES = ["hub", "consumer", "reverter", "market"]
 
 
 def test_the_committed_builds_are_what_the_sources_compile_to():

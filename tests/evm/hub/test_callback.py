@@ -7,6 +7,7 @@ from web3.contract import Contract
 from support.anvil import Anvil
 from support.contracts import RevertError, send
 from support.hub import AGENT, DAY, FOREIGN, ZERO, HubClient, members, word
+from support.hub_cases.retrying import CALLS
 
 ACCEPT, REVERT, BURN, BOMB, CALL = range(5)
 NONE, SUCCEEDED, FAILED = range(3)
@@ -236,87 +237,13 @@ def test_a_retry_outlives_the_deadline_and_the_set_that_signed(
 # Reentrancy.
 
 
-def calls(hub: HubClient, puppet: Contract) -> dict[str, str]:
-    """Every call of the hub, right but for the lock; the credit and the role are the puppet's."""
-    expired = hub.ask(deadline=hub.now + 100)
-    hub.at(expired["deadline"] + hub.config["grace"])
-    hub.settle(hub.ask(deadline=hub.now + 9000), [(word(puppet.address), 5000)])
-    retried = hub.intent(seq=2000, callback=word(hub.carol))
-    hub.deliver(retried)
-    fresh = hub.intent(seq=1000)
-    attestation = hub.attestation(fresh)
-    asked = hub.ask()
-    receipt = hub.receipt(asked, [])
-    rotation = hub.rotation(NEXT, 2)
-    arguments = {
-        "request": (AGENT, b"", ZERO, b"", 0, FOREIGN, ZERO, 0, hub.now + 600),
-        "deliver": (
-            tuple(fresh.values()),
-            tuple(attestation.values()),
-            b"answer",
-            hub.sign("Attestation", attestation),
-        ),
-        "retry": (tuple(retried.values()), b"answer"),
-        "settle": (tuple(receipt.values()), [], hub.sign("Receipt", receipt)),
-        "refund": (hub.intent_id(expired),),
-        "withdraw": (),
-        "rotate": (
-            tuple(rotation.values()),
-            [key.address for key in NEXT],
-            hub.sign("Rotation", rotation),
-        ),
-        "pause": (),
-        "unpause": (),
-        "offerGuardian": (hub.alice,),
-        "acceptGuardian": (),
-    }
-    return {name: hub.contract.encode_abi(name, args=args) for name, args in arguments.items()}
-
-
-REENTERED = (
-    "request", "deliver", "retry", "settle", "refund", "withdraw", "rotate",
-    "pause", "unpause", "offerGuardian", "acceptGuardian",
-)  # fmt: skip
-
-
 def test_every_call_that_changes_anything_is_among_the_reentered(hub: HubClient):
     changing = {
         entry["name"]
         for entry in hub.contract.abi
         if entry["type"] == "function" and entry["stateMutability"] in ("nonpayable", "payable")
     }
-    assert changing == set(REENTERED)
-
-
-@pytest.mark.parametrize("name", REENTERED)
-def test_inside_a_callback_every_call_of_the_hub_fails(hub: HubClient, puppet: Contract, name: str):
-    send(hub.anvil, puppet.functions.be_generous(), hub.alice)
-    if name in ("pause", "unpause", "offerGuardian", "acceptGuardian"):
-        hub.send("offerGuardian", puppet.address, sender=hub.guardian)
-        if name != "acceptGuardian":
-            execute(hub, puppet, hub.contract.encode_abi("acceptGuardian", args=()))
-    data = calls(hub, puppet)[name]
-    with hub.anvil.undone():  # outside of a callback the very same call succeeds
-        if name == "unpause":
-            execute(hub, puppet, hub.contract.encode_abi("pause", args=()))
-        execute(hub, puppet, data, value=5000 if name == "request" else 0)
-    intent = hub.intent(seq=3000, callback=word(puppet.address), callbackGas=10**6)
-    script(puppet, hub.anvil, CALL, hub.contract.address, data)
-    if name == "request":
-        hub.anvil.rpc("anvil_setBalance", puppet.address, hex(5000))
-        send(hub.anvil, puppet.functions.pay(5000), hub.alice)
-    receipt = hub.deliver(intent)
-    assert hub.events("CallbackResult", receipt)[0]["success"]
-    assert not puppet.functions.succeeded().call()
-    assert puppet.functions.answer().call() == b""
-    if name not in ("request", "unpause"):
-        execute(hub, puppet, data)  # and so it does after it: the lock is open again
-
-
-def execute(hub: HubClient, puppet: Contract, data: str, value: int = 0):
-    """Let the puppet call the hub."""
-    call = puppet.functions.execute(hub.contract.address, data, 2_000_000)
-    return send(hub.anvil, call, hub.alice, value=value)
+    assert changing == set(CALLS)
 
 
 @pytest.mark.parametrize("name", ["config", "committee", "minFee", "hubId"])

@@ -1,8 +1,10 @@
 """Calls and accounts as bytes, held against a client that knows the IDL and Borsh alone."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from eth_utils import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 from solders.instruction import AccountMeta, Instruction
@@ -222,6 +224,31 @@ def test_staging_is_as_the_idl_has_it(staging_id: int, arguments: bytes) -> None
 @given(intents)
 def test_intents_are_read_back(intent: Intent) -> None:
     assert codec.read_intent(codec.intent(intent)) == intent
+
+
+PAYLOAD, TERMS = b'{"prompt":"x"}', b"{}"
+
+
+def escrow(intent: Intent, payload: bytes, terms: bytes) -> bytes:
+    """An open intent's account, laid out as docs/hub-solana.md has it."""
+    head = bytes((3, 255, 1)) + bytes(5 + 8 + 32) + intent.id + bytes(16)
+    strings = [len(each).to_bytes(4, "little") + each for each in (payload, terms)]
+    return head + codec.intent(intent) + b"".join(strings)
+
+
+@given(intents)
+def test_an_intents_account_gives_no_other_payload_or_terms_than_its_own(intent: Intent) -> None:
+    intent = replace(intent, payload_hash=keccak(PAYLOAD), terms_hash=keccak(TERMS))
+    found = read_escrow(escrow(intent, PAYLOAD, TERMS), intent.origin_hub)
+    assert (found.intent, found.payload, found.terms) == (intent, PAYLOAD, TERMS)
+    for payload, terms, wrong in (
+        (b"another", TERMS, "a payload that is not the intent's"),
+        (b"", TERMS, "a payload that is not the intent's"),
+        (PAYLOAD, b"another", "terms that are not the intent's"),
+        (PAYLOAD, b"", "terms that are not the intent's"),
+    ):
+        with pytest.raises(ValueError, match=wrong):
+            read_escrow(escrow(intent, payload, terms), intent.origin_hub)
 
 
 READERS = {

@@ -1,6 +1,7 @@
 """Reading intents where accounts were closed, logs cut off, addresses spammed and slots skipped."""
 
 import pytest
+from solana.rpc.commitment import Confirmed
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
@@ -69,6 +70,71 @@ async def test_logs_that_were_cut_off_lose_no_intent(harness: LitesvmHarness) ->
         asked = await harness.ask(payloads(3))
         proxy.faults = (result("getTransaction", _cut_off),)
         assert as_asked(await read(adapter, harness, begin)) == asked
+
+
+async def test_logs_that_the_runtime_itself_cuts_off_lose_no_intent(
+    harness: LitesvmHarness,
+) -> None:
+    """Forty-five memos fill the 10,000 bytes: of the request behind them nothing is in the logs."""
+    async with made(harness) as adapter:
+        begin = await caught_up(adapter, harness)
+        config = harness.program.record("Config", await harness.data(harness.config_key))
+        deadline = (await harness.block()).time + TTL
+        quiet = harness.request(b"behind the memos", config["hub_id"], deadline, 2 * 10**9)
+        signature = await harness.sent(*[Instruction(MEMO, b"m", [])] * 45, quiet)
+        await harness.advance()
+        sent = (
+            await harness.client.get_transaction(
+                signature, "json", Confirmed, max_supported_transaction_version=0
+            )
+        ).value
+        assert sent is not None
+        assert sent.transaction.meta is not None
+        assert sent.transaction.meta.err is None
+        logs = sent.transaction.meta.log_messages or []
+        # A shorter line may still fit behind the one that did not.
+        assert "Log truncated" in logs
+        assert sum(len(line) for line in logs if line != "Log truncated") <= 10_000
+        assert not any(line.startswith("Program data: ") for line in logs)
+        found = await read(adapter, harness, begin)
+        assert [each.payload for each in found] == [b"behind the memos"]
+        assert found[0].tx_id == str(signature)
+
+
+async def test_a_request_that_failed_on_chain_is_neither_an_intent_nor_an_event(
+    harness: LitesvmHarness,
+) -> None:
+    """A right one, of which the logs tell: what failed is an instruction behind it."""
+    async with made(harness) as adapter:
+        begin = await caught_up(adapter, harness)
+        config = harness.program.record("Config", await harness.data(harness.config_key))
+        deadline = (await harness.block()).time + TTL
+        asking = harness.request(b"taken back", config["hub_id"], deadline, 3 * 10**9)
+        me = harness.requester.pubkey()
+        too_much = transfer(TransferParams(from_pubkey=me, to_pubkey=me, lamports=10**18))
+        failed = await harness.sent(asking, too_much)
+        await harness.advance()
+        sent = (
+            await harness.client.get_transaction(
+                failed, "json", Confirmed, max_supported_transaction_version=0
+            )
+        ).value
+        assert sent is not None
+        assert sent.transaction.meta is not None
+        assert sent.transaction.meta.err is not None
+        told = harness.program.events(sent.transaction.meta.log_messages or [])
+        assert [name for name, _ in told] == ["IntentRequested"]
+        # The same number again, by a request that succeeds.
+        await harness.done(asking)
+        (found,) = await read(adapter, harness, begin)
+        assert (found.payload, found.intent.seq) == (b"taken back", begin.next_seq)
+        assert found.tx_id != str(failed)
+        assert await adapter.requested(str(failed)) == []
+        last = (await harness.block()).height
+        events = await patiently(lambda: adapter.events(harness.requested, begin.height, last))
+        ids = [each.tx_id for each in events]
+        assert found.tx_id in ids
+        assert str(failed) not in ids
 
 
 async def test_transactions_that_only_name_the_hub_are_no_intents(harness: LitesvmHarness) -> None:
@@ -153,6 +219,25 @@ async def test_a_history_of_many_pages_is_read_whole(
         for _ in range(30):
             asked += await harness.ask(payloads(3))
         assert as_asked(await read(adapter, harness, begin)) == asked
+
+
+async def test_a_block_after_the_one_that_is_asked_for_is_not_read(
+    harness: LitesvmHarness,
+) -> None:
+    """Intents that are newer count, since the hub has numbered them, and are read later."""
+    async with proxied(harness) as proxy, made(harness, proxy, poll=600.0) as adapter:
+        begin = await caught_up(adapter, harness)
+        await harness.advance(5)
+        until = (await final(adapter, harness)).final
+        asked = await harness.ask(payloads(2))
+        await final(adapter, harness)
+        proxy.calls.clear()
+        found, cursor = await adapter.intents(begin, until)
+        assert found == []
+        assert (cursor.next_seq, cursor.height) == (begin.next_seq, until.height)
+        assert proxy.calls["getTransaction"] == 2
+        assert proxy.calls["getBlock"] == 0
+        assert as_asked(await read(adapter, harness, cursor)) == asked
 
 
 async def test_an_event_of_another_program_that_looks_alike_is_not_the_hubs(

@@ -2,12 +2,14 @@
 
 import contextlib
 import random
+from base64 import b64decode
 from typing import Any
 
 import pytest
 from solana.rpc.models import MemcmpOpts
 from solders.hash import Hash
 from solders.pubkey import Pubkey
+from solders.transaction import VersionedTransaction
 
 from support.solana_harness import GRACE, LitesvmHarness
 from vagus.adapters.base import Built, Call, ChainAdapter, IntentState, Step, TxStage
@@ -21,6 +23,7 @@ from vagus.adapters.conformance.driving import (
     ready,
     submit,
 )
+from vagus.adapters.conformance.faults import Lie, Only
 from vagus.adapters.conformance.harness import Urls
 from vagus.adapters.conformance.solana import result
 from vagus.adapters.conformance.statements import delivering, settling
@@ -107,7 +110,7 @@ async def test_a_process_that_is_killed_between_any_two_steps_delivers_once(
         before = await adapter.balance()
         call = await delivering(adapter, intent, LONGEST[: source.randrange(1_000, 8_192)])
         lane = await adapter.open_lane(None)
-        built: Built = adapter.build(call, await adapter.estimate(call), lane)
+        built: Built = await adapter.build(call, await adapter.estimate(call), lane)
     journal, stage = built.state, TxStage.BUILT
     for _ in range(60):
         async with made(harness) as adapter:  # each look is another process's
@@ -142,7 +145,9 @@ async def test_who_comes_second_ends_lost_and_gets_the_staging_rent_back(
         intent = await asked(adapter, harness)
         before = await adapter.balance()
         call = await delivering(adapter, intent, LONGEST)
-        built = adapter.build(call, await adapter.estimate(call), await adapter.open_lane(None))
+        built = await adapter.build(
+            call, await adapter.estimate(call), await adapter.open_lane(None)
+        )
         step = await adapter.advance(built.state)
         for raw in step.send:
             await adapter.broadcast(raw)
@@ -196,7 +201,9 @@ async def test_a_transaction_that_expired_unseen_is_signed_again(harness: Litesv
     async with made(harness) as adapter:
         await ready(adapter, harness)
         call = adapter.request_call(question(adapter))
-        built = adapter.build(call, await adapter.estimate(call), await adapter.open_lane(None))
+        built = await adapter.build(
+            call, await adapter.estimate(call), await adapter.open_lane(None)
+        )
         (raw,) = (await adapter.advance(built.state)).send
         await adapter.broadcast(raw)
         await harness.forget(built.tx_id)
@@ -239,6 +246,25 @@ async def test_one_endpoint_cannot_have_a_blockhash_signed_that_nobody_takes(
             assert step.stage is TxStage.FINAL
 
 
+async def test_nobody_is_shown_a_signed_transaction_before_it_is_journalled(
+    harness: LitesvmHarness,
+) -> None:
+    """Simulations carry an empty signature: an endpoint could send what it is shown."""
+    shown: list[VersionedTransaction] = []
+
+    def look(request: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        shown.append(VersionedTransaction.from_bytes(b64decode(request["params"][0])))
+        return answer
+
+    async with proxied(harness) as proxy, made(harness, proxy) as adapter:
+        await ready(adapter, harness)
+        proxy.faults = (Only(("simulateTransaction",), Lie(look)),)
+        intent = await asked(adapter, harness)
+        await submit(adapter, harness, await delivering(adapter, intent, LONGEST))
+    assert len(shown) >= 3
+    assert {bytes(each) for tx in shown for each in tx.signatures} == {bytes(64)}
+
+
 async def test_two_calls_alike_are_two_transactions(harness: LitesvmHarness) -> None:
     """Of one blockhash, too: the lane's counter tells them apart."""
     async with made(harness) as adapter:
@@ -247,7 +273,7 @@ async def test_two_calls_alike_are_two_transactions(harness: LitesvmHarness) -> 
         call = adapter.request_call(question(adapter, payload=b"the same"))
         lane, ends = await adapter.open_lane(None), []
         for _ in range(2):
-            built = adapter.build(call, await adapter.estimate(call), lane)
+            built = await adapter.build(call, await adapter.estimate(call), lane)
             lane = built.lane
             ends.append(await driven(adapter, harness, built.state))
         assert [end.stage for end in ends] == [TxStage.FINAL] * 2

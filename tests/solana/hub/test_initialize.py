@@ -63,43 +63,10 @@ def test_the_id_of_an_address_with_zeros_in_front_is_that_of_its_text(chain: Lit
     assert hub.config["hubId"] == solana_hub_id(chain.genesis, program)
 
 
-@pytest.mark.parametrize("age", [0, 1, 120])
-def test_the_first_epoch_is_a_time_that_has_just_been(bare: SolanaHub, age: int):
-    """Who initializes names it, since it names the first set's account."""
-    epoch = bare.now - age
-    bare.initialize(epoch=epoch)
-    assert bare.config["firstEpoch"] == bare.config["epoch"] == epoch
-    assert bare.config["firstSeq"] == (epoch << 20) + 1
-
-
 @pytest.mark.parametrize("age", [-1, 121, -(2**62)])
 def test_a_first_epoch_ahead_or_long_past_is_rejected(bare: SolanaHub, age: int):
     with pytest.raises(RevertError, match="first epoch not now"):
         bare.initialize(epoch=bare.now - age)
-
-
-def test_dust_at_its_accounts_does_not_block_a_hub(bare: SolanaHub, chain: LiteChain):
-    for key in (bare.pda(b"config"), bare.signers_of(bare.now)):
-        chain.fund(key, 10**9)
-    bare.initialize()
-    assert bare.config["hubId"] == bare.id
-
-
-def test_a_second_initialize_is_rejected(hub: SolanaHub):
-    hub.at(hub.now + 10)
-    with pytest.raises(RevertError, match="already initialized"):
-        hub.initialize()
-
-
-def test_anyone_but_the_upgrade_authority_is_rejected(bare: SolanaHub):
-    with pytest.raises(RevertError, match="not the upgrade authority"):
-        bare.initialize(authority=bare.alice)
-
-
-def test_nobody_initializes_a_program_that_nobody_may_upgrade(chain: LiteChain, bare: SolanaHub):
-    chain.program(HUB, build("hub"), None)
-    with pytest.raises(RevertError, match="not the upgrade authority"):
-        bare.initialize()
 
 
 def forged(monkeypatch: pytest.MonkeyPatch, bare: SolanaHub, key: Pubkey) -> None:
@@ -137,53 +104,6 @@ def test_another_programs_program_data_is_rejected(
     key, _ = Pubkey.find_program_address([bytes(other)], LOADER)
     with pytest.raises(RevertError, match="wrong account"):
         forged(monkeypatch, bare, key)
-
-
-@pytest.mark.parametrize("genesis", [b"0" * 32, b"I" * 32, b"l" * 32, b" " * 32, bytes(32)])
-def test_a_genesis_hash_that_is_no_base58_is_rejected(bare: SolanaHub, genesis: bytes):
-    with pytest.raises(RevertError, match="genesis malformed"):
-        bare.initialize(genesis=genesis)
-
-
-@pytest.mark.parametrize(
-    "periods",
-    [
-        {"minTtl": 100, "maxTtl": 99},
-        {"maxTtl": 366 * DAY + 1},
-        {"grace": 366 * DAY + 1},
-        {"minTtl": 2**64 - 1, "maxTtl": 2**64 - 1},
-    ],
-)
-def test_periods_out_of_their_bounds_are_rejected(bare: SolanaHub, periods: dict[str, Any]):
-    with pytest.raises(RevertError, match="periods"):
-        bare.initialize(**periods)
-
-
-def test_periods_at_their_bounds_are_taken(bare: SolanaHub):
-    bare.initialize(minTtl=366 * DAY, maxTtl=366 * DAY, grace=366 * DAY)
-
-
-@pytest.mark.parametrize(
-    ("size", "threshold", "reason"),
-    [
-        (0, 0, "no signers"),
-        (3, 4, "threshold over size"),
-        (4, 2, "threshold too low"),
-        (3, 0, "threshold too low"),
-    ],
-)
-def test_a_first_set_that_no_rotation_could_install_is_rejected(
-    bare: SolanaHub, size: int, threshold: int, reason: str
-):
-    bare.keys, bare.threshold = members(size), threshold
-    with pytest.raises(RevertError, match=reason):
-        bare.initialize()
-
-
-def test_a_first_set_out_of_order_is_rejected(bare: SolanaHub):
-    bare.keys = bare.keys[::-1]
-    with pytest.raises(RevertError, match="set not ascending"):
-        bare.initialize()
 
 
 def test_32_signers_fit_the_transaction(bare: SolanaHub):

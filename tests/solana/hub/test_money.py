@@ -1,7 +1,5 @@
 """Lamports: what lies where, who gets it, and that nothing else moves."""
 
-from itertools import pairwise
-
 import pytest
 from solders.pubkey import Pubkey
 
@@ -31,78 +29,11 @@ def size(hub: SolanaHub, key: Pubkey) -> int:
     return len(account.data)
 
 
-def test_a_request_pays_rent_and_fee_into_accounts_of_its_own(hub: SolanaHub, chain: LiteChain):
-    alice = hub.key(hub.alice)
-    before = lamports(hub, alice)
-    intent = hub.ask(fee=7000, payload=b"12345", terms=b"{}")
-    place = hub.place(hub.intent_id(intent), bytes(alice))
-    credit = hub.credit_of(bytes(alice))
-    assert size(hub, place) == 456 + 5 + 2
-    assert lamports(hub, place) == rent(chain, 463) + 7000
-    assert lamports(hub, credit) == rent(chain, 48)
-    assert before - lamports(hub, alice) == rent(chain, 463) + 7000 + rent(chain, 48) + FEE
-    record = hub.escrow(intent)
-    assert record
-    assert record["amount"] == 7000
-    assert record["payload"] == b"12345"
-    assert record["terms"] == b"{}"
-    assert record["payer"] == bytes(alice)
-
-
-def test_a_settlement_moves_the_fee_to_the_payees_and_the_rest_to_the_requester(
-    hub: SolanaHub, chain: LiteChain
-):
-    intent = hub.ask(fee=5000)
-    place = hub.place(hub.intent_id(intent), intent["requester"])
-    carol, bob = word(hub.carol), word(hub.bob)
-    hub.settle(intent, [(carol, 3000), (bob, 500), (carol, 1)])
-    assert lamports(hub, place) == rent(chain, size(hub, place))
-    assert [hub.credit(who) for who in (hub.carol, hub.bob, hub.alice)] == [3001, 500, 1499]
-    for owner in (carol, bob, word(hub.alice)):
-        credit = hub.credit_of(owner)
-        found = hub.read("Credit", credit)
-        assert found
-        assert lamports(hub, credit) == rent(chain, 48) + found["amount"]
-    before = lamports(hub, hub.key(hub.carol))
-    hub.send("withdraw", sender=hub.carol)
-    assert lamports(hub, hub.key(hub.carol)) == before + 3001 - FEE
-    assert lamports(hub, hub.credit_of(carol)) == rent(chain, 48)
-
-
-def test_a_requester_who_is_paid_too_gets_both(hub: SolanaHub):
-    intent = hub.ask(fee=5000)
-    hub.settle(intent, [(word(hub.alice), 3000)])
-    assert hub.credit(hub.alice) == 5000
-
-
 def test_25_payees_of_their_own_fit_a_transaction_and_26_do_not(hub: SolanaHub):
     payees = [(bytes(person(f"payee {i}").pubkey()), 1) for i in range(26)]
     hub.settle(hub.ask(), payees[:25])
     with pytest.raises(AssertionError, match="over the size of a transaction"):
         hub.settle(hub.ask(), payees)
-
-
-def test_34_payees_of_their_own_are_paid_through_a_lookup_table(hub: SolanaHub, chain: LiteChain):
-    payees = [bytes(person(f"payee {i}").pubkey()) for i in range(34)]
-    chain.look_up([hub.credit_of(payee) for payee in payees])
-    hub.settle(hub.ask(fee=5000), [(payee, 100 + i) for i, payee in enumerate(payees)])
-    for i, payee in enumerate(payees):
-        found = hub.read("Credit", hub.credit_of(payee))
-        assert found
-        assert found["amount"] == 100 + i
-
-
-def test_a_payout_to_a_credit_that_is_not_open_is_rejected(hub: SolanaHub, monkeypatch):
-    monkeypatch.setattr(hub, "open_credit", lambda owner: None)
-    intent = hub.ask()
-    with pytest.raises(RevertError, match="credit not open"):
-        hub.settle(intent, [(word(hub.carol), 10)])
-    assert hub.credit(hub.alice) == 0
-
-
-def test_nobody_has_no_credit(hub: SolanaHub):
-    with pytest.raises(RevertError, match="payee zero"):
-        hub.open_credit(bytes(32))
 
 
 def test_credit_is_opened_once_and_again_without_effect(hub: SolanaHub):
@@ -120,21 +51,6 @@ def test_a_payout_that_no_lamports_can_hold_is_rejected(hub: SolanaHub):
     receipt = hub.receipt(intent, [], fee=2**64 + 10)
     with pytest.raises(RevertError, match="fee over maximum"):
         hub.settle(intent, [], receipt)
-
-
-def test_a_nonce_is_used_once(hub: SolanaHub, monkeypatch):
-    first = hub.ask()
-    monkeypatch.setattr(hub, "nonces", {})
-    with pytest.raises(RevertError, match="nonce in use"):
-        hub.ask()
-    assert hub.config["nextSeq"] == first["seq"] + 1
-
-
-def test_seq_has_no_gaps_and_begins_with_the_time_of_the_deployment(hub: SolanaHub):
-    first = hub.config["firstEpoch"]
-    seqs = [hub.ask(sender=who)["seq"] for who in (hub.alice, hub.bob, hub.alice)]
-    assert seqs[0] == (first << 20) + 1 == hub.config["firstSeq"]
-    assert all(after == before + 1 for before, after in pairwise(seqs))
 
 
 def test_dust_at_an_account_that_is_not_there_yet_blocks_nothing(hub: SolanaHub, chain: LiteChain):
@@ -185,14 +101,6 @@ def test_a_payer_without_lamports_is_told_so_by_the_system_program(hub: SolanaHu
     assert hub.config["nextSeq"] == hub.config["firstSeq"]
 
 
-def test_a_withdrawal_by_anyone_else_is_rejected(hub: SolanaHub):
-    hub.settle(hub.ask(), [(word(hub.carol), 10)])
-    accounts = {"owner": hub.key(hub.bob), "credit": hub.credit_of(word(hub.carol))}
-    with pytest.raises(RevertError, match="wrong account"):
-        hub.call("withdraw", hub.bob, accounts)
-    assert hub.credit(hub.carol) == 10
-
-
 def test_the_rent_of_what_is_over_goes_back_to_whom_it_belongs(hub: SolanaHub, chain: LiteChain):
     intent = hub.ask(deadline=hub.now + 100, payload=bytes(500))
     called = hub.intent(deadline=hub.now + 100)
@@ -211,54 +119,6 @@ def test_the_rent_of_what_is_over_goes_back_to_whom_it_belongs(hub: SolanaHub, c
     before = lamports(hub, hub.key(hub.node))
     hub.close_delivery(called)
     assert lamports(hub, hub.key(hub.node)) == before + in_delivery
-
-
-def test_an_intent_is_closed_no_sooner_than_it_is_over(hub: SolanaHub):
-    intent = hub.ask(deadline=hub.now + 100)
-    late = intent["deadline"] + hub.config["grace"]
-    hub.at(late + 1)
-    with pytest.raises(RevertError, match="intent still open"):
-        hub.close_intent(intent)
-    settled = hub.ask(deadline=hub.now + 100)
-    hub.settle(settled, [])
-    hub.at(settled["deadline"] + hub.config["grace"])
-    with pytest.raises(RevertError, match="close too early"):
-        hub.close_intent(settled)
-    with pytest.raises(RevertError, match="wrong account"):
-        hub.close_intent(settled, receiver=hub.bob)
-    hub.at(hub.now + 1)
-    hub.close_intent(settled)
-    with pytest.raises(RevertError, match="intent not open"):
-        hub.close_intent(settled)
-    with pytest.raises(RevertError, match="intent not open"):
-        hub.settle(settled, [], hub.receipt(settled, [], expiry=2**63))
-
-
-def test_a_delivery_is_closed_after_its_retries_and_the_refund(hub: SolanaHub):
-    soon = hub.intent(deadline=hub.now + 10)
-    late = hub.intent(deadline=hub.now + 20 * 86_400)
-    for intent in (soon, late):
-        hub.deliver(intent)
-    start = hub.now
-    hub.at(start + 7 * 86_400)
-    with pytest.raises(RevertError, match="close too early"):
-        hub.close_delivery(soon)
-    hub.at(start + 7 * 86_400 + 1)
-    hub.close_delivery(soon)
-    with pytest.raises(RevertError, match="close too early"):
-        hub.close_delivery(late)
-    hub.at(late["deadline"] + hub.config["grace"])
-    with pytest.raises(RevertError, match="close too early"):
-        hub.close_delivery(late)
-    hub.at(hub.now + 1)
-    with pytest.raises(RevertError, match="wrong account"):
-        hub.close_delivery(late, receiver=hub.bob)
-    hub.close_delivery(late)
-    with pytest.raises(RevertError, match="not delivered"):
-        hub.close_delivery(late)
-    # What is closed is long past its deadline: it is not delivered again.
-    with pytest.raises(RevertError, match="deadline passed"):
-        hub.deliver(late, hub.attestation(late, expiry=2**63))
 
 
 def test_a_nonce_whose_account_is_closed_makes_another_intent(hub: SolanaHub, monkeypatch):

@@ -59,6 +59,13 @@ def measured() -> Iterator[tuple[str, Sent]]:
             f"settle, a refusal, {plural(count)}",
             hub.settle(refused, [], hub.receipt(refused, [], 1)),
         )
+    for count in (1, 3, 7):
+        hub = new_hub(count, count)
+        signers = "1 signer" if count == 1 else f"{count} signers"
+        yield (
+            f"rotate to {signers}, {plural(count)}",
+            hub.rotate(members(count, "next"), count),
+        )
 
     chain = LiteChain()
     hub = new_hub(4, 3, chain)
@@ -67,7 +74,6 @@ def measured() -> Iterator[tuple[str, Sent]]:
     called = hub.intent(callback=bytes(PUPPET))
     hub.deliver(called, output=OUTPUT)
     yield "retry, 144 bytes, with a consumer that does nothing", hub.retry(called, OUTPUT)
-    yield "rotate to 4 signers, 3 signatures", hub.rotate(members(4, "next"), 3)
     yield "open_credit", hub.open_credit(word(hub.carol))
     unsettled = hub.ask()
     hub.at(unsettled["deadline"] + hub.config["grace"] + 1)

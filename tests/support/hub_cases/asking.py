@@ -1,9 +1,24 @@
-"""What request rejects."""
+"""What request rejects, and what it takes."""
 
-from support.hub import FOREIGN
+from web3 import Web3
+
+from support.hub import FOREIGN, HubClient, Message
 from support.hub_cases.table import Cases
 
 CASES = Cases()
+
+
+def opened(hub: HubClient, intent: Message) -> None:
+    """It has the hub's first number, is open with all its fee in escrow, and nobody has credit yet."""
+    assert hub.intent_of(intent) == {
+        "requester": intent["requester"],
+        "deadline": intent["deadline"],
+        "escrow": intent["maxFee"],
+        "state": "open",
+    }
+    assert intent["originHub"] == hub.id
+    assert intent["seq"] == hub.settings["firstSeq"] == hub.settings["nextSeq"] - 1
+    assert hub.owed(intent["requester"]) == 0
 
 
 @CASES.rejected("fee under minimum", "a fee under the minimum")
@@ -11,9 +26,9 @@ def _(hub):
     hub.ask(fee=hub.config["minFee"] - 1)
 
 
-@CASES.accepted("a fee of the minimum")
+@CASES.accepted("a fee of the minimum", opened)
 def _(hub):
-    hub.ask(fee=hub.config["minFee"])
+    return hub.ask(fee=hub.config["minFee"])
 
 
 @CASES.rejected("deadline too early", "a deadline sooner than the shortest time to live")
@@ -23,11 +38,11 @@ def _(hub):
     hub.ask(deadline=soon + hub.config["minTtl"] - 1)
 
 
-@CASES.accepted("a deadline at the shortest time to live")
+@CASES.accepted("a deadline at the shortest time to live", opened)
 def _(hub):
     soon = hub.now + 10
     hub.at(soon)
-    hub.ask(deadline=soon + hub.config["minTtl"])
+    return hub.ask(deadline=soon + hub.config["minTtl"])
 
 
 @CASES.rejected("deadline too late", "a deadline later than the longest time to live")
@@ -37,11 +52,11 @@ def _(hub):
     hub.ask(deadline=soon + hub.config["maxTtl"] + 1)
 
 
-@CASES.accepted("a deadline at the longest time to live")
+@CASES.accepted("a deadline at the longest time to live", opened)
 def _(hub):
     soon = hub.now + 10
     hub.at(soon)
-    hub.ask(deadline=soon + hub.config["maxTtl"])
+    return hub.ask(deadline=soon + hub.config["maxTtl"])
 
 
 @CASES.rejected("deadline too late", "a deadline at the end of time")
@@ -54,9 +69,9 @@ def _(hub):
     hub.ask(destHub=hub.id, callbackGas=hub.config["maxCallbackGas"] + 1)
 
 
-@CASES.accepted("more callback gas than this hub allows, to another hub")
+@CASES.accepted("more callback gas than this hub allows, to another hub", opened)
 def _(hub):
-    hub.ask(destHub=FOREIGN, callbackGas=hub.config["maxCallbackGas"] + 1)
+    return hub.ask(destHub=FOREIGN, callbackGas=hub.config["maxCallbackGas"] + 1)
 
 
 @CASES.rejected("", "a payload over 8,192 bytes")
@@ -69,6 +84,15 @@ def _(hub):
     hub.ask(terms=bytes(1025))
 
 
-@CASES.accepted("a payload of 8,192 bytes and terms of 1,024")
+def told_whole(hub: HubClient, intent: Message) -> None:
+    """Nodes find the payload and the terms that the intent commits to."""
+    opened(hub, intent)
+    payload, terms = hub.words_of(intent)
+    assert (payload, terms) == (bytes(8192), bytes(1024))
+    assert intent["payloadHash"] == Web3.keccak(payload)
+    assert intent["termsHash"] == Web3.keccak(terms)
+
+
+@CASES.accepted("a payload of 8,192 bytes and terms of 1,024", told_whole)
 def _(hub):
-    hub.ask(payload=bytes(8192), terms=bytes(1024))
+    return hub.ask(payload=bytes(8192), terms=bytes(1024))

@@ -1,16 +1,39 @@
 """What deliver and retry reject of the intent, the attestation and the output."""
 
-from support.hub import DAY, FOREIGN, ZERO, HubClient, hub_id, word
-from support.hub_cases.table import Cases
+from web3 import Web3
+
+from support.hub import DAY, FOREIGN, ZERO, HubClient, Message, hub_id, word
+from support.hub_cases.table import Cases, Then
 
 CASES = Cases()
 ANSWER = b"answer"
 
 
+def delivered(
+    output: bytes = ANSWER, status: int = 0, signers: int = 0b0111, callback: str = "none"
+) -> Then:
+    """The record of a delivery just now, by the first three members unless told otherwise."""
+
+    def then(hub: HubClient, intent: Message) -> None:
+        assert hub.delivery_of(intent) == {
+            "deliveredAt": hub.now,
+            "status": status,
+            "outputHash": Web3.keccak(output),
+            "evidenceHash": Web3.keccak(b"evidence"),
+            "epoch": hub.epoch,
+            "signers": signers,
+            "deliverer": word(hub.node),
+            "callback": callback,
+        }
+
+    return then
+
+
 def attested(hub: HubClient, changes: dict[str, object], output: bytes = ANSWER, status: int = 0):
     """Deliver an intent with a rightly signed attestation that was changed before it was signed."""
     intent = hub.intent()
-    return hub.deliver(intent, hub.attestation(intent, output, status, **changes), output)
+    hub.deliver(intent, hub.attestation(intent, output, status, **changes), output)
+    return intent
 
 
 @CASES.rejected("another hub's intent", "an intent for another hub")
@@ -51,9 +74,11 @@ def _(hub):
     hub.deliver(hub.intent(), output=bytes(8193))
 
 
-@CASES.accepted("an output of 8,192 bytes")
+@CASES.accepted("an output of 8,192 bytes", delivered(b"\xff" * 8192))
 def _(hub):
-    hub.deliver(hub.intent(), output=b"\xff" * 8192)
+    intent = hub.intent()
+    hub.deliver(intent, output=b"\xff" * 8192)
+    return intent
 
 
 @CASES.rejected("another model", "another model than the one asked for")
@@ -68,15 +93,18 @@ def _(hub):
     hub.deliver(intent, hub.attestation(intent, modelDigest=ZERO))
 
 
-@CASES.accepted("the model that was asked for")
+@CASES.accepted("the model that was asked for", delivered())
 def _(hub):
-    hub.deliver(hub.intent(modelDigest=b"\1" * 32))
+    intent = hub.intent(modelDigest=b"\1" * 32)
+    hub.deliver(intent)
+    return intent
 
 
-@CASES.accepted("a refusal where a model was asked for")
+@CASES.accepted("a refusal where a model was asked for", delivered(b"", 1))
 def _(hub):
     intent = hub.intent(modelDigest=b"\1" * 32)
     hub.deliver(intent, hub.attestation(intent, b"", 1), b"")
+    return intent
 
 
 @CASES.rejected("unknown status", "status 3")
@@ -104,9 +132,9 @@ def _(hub):
     attested(hub, {"modelDigest": b"\1" * 32}, b"", 2)
 
 
-@CASES.accepted("a fulfilment with an empty output")
+@CASES.accepted("a fulfilment with an empty output", delivered(b""))
 def _(hub):
-    attested(hub, {}, b"")
+    return attested(hub, {}, b"")
 
 
 @CASES.rejected("attestation expired", "an attestation after its expiry")
@@ -117,12 +145,13 @@ def _(hub):
     hub.deliver(intent, attestation)
 
 
-@CASES.accepted("an attestation at its expiry")
+@CASES.accepted("an attestation at its expiry", delivered())
 def _(hub):
     intent = hub.intent()
     attestation = hub.attestation(intent, expiry=hub.now + 10)
     hub.at(hub.now + 10)
     hub.deliver(intent, attestation)
+    return intent
 
 
 @CASES.rejected("deadline passed", "a delivery after the deadline")
@@ -132,11 +161,12 @@ def _(hub):
     hub.deliver(intent, hub.attestation(intent, expiry=2**64 - 1))
 
 
-@CASES.accepted("a delivery at the deadline")
+@CASES.accepted("a delivery at the deadline", delivered())
 def _(hub):
     intent = hub.intent()
     hub.at(intent["deadline"])
     hub.deliver(intent)
+    return intent
 
 
 @CASES.rejected("already delivered", "a second delivery")
@@ -195,9 +225,19 @@ def _(hub):
     hub.retry(intent)
 
 
-@CASES.accepted("a retry at the end of the retry window")
+def as_it_was(hub: HubClient, made: tuple[Message, Message | None]) -> None:
+    """A retry that fails again leaves the record as it was."""
+    intent, record = made
+    assert record
+    assert record["callback"] == "failed"
+    assert hub.delivery_of(intent) == record
+
+
+@CASES.accepted("a retry at the end of the retry window", as_it_was)
 def _(hub):
     intent = hub.intent(callback=word(hub.carol))
     hub.deliver(intent)
+    record = hub.delivery_of(intent)
     hub.at(hub.now + 7 * DAY)
     hub.retry(intent)
+    return intent, record

@@ -1,6 +1,7 @@
 """What a pause stops and what it does not, and who may pause."""
 
-from support.hub import HubClient, members
+from support.hub import ZERO, HubClient, Message, members, word
+from support.hub_cases.asking import opened
 from support.hub_cases.table import Cases
 
 CASES = Cases()
@@ -61,21 +62,37 @@ def _(hub):
     hub.settle(intent, [])
 
 
-@CASES.accepted("rotation, refund and withdrawal while paused")
+def all_three(hub: HubClient, made: tuple[Message, int]) -> None:
+    """The set is the next one, the intent refunded and paid out, and the hub still paused."""
+    intent, epoch = made
+    assert hub.epoch == epoch + 1
+    assert hub.intent_of(intent)["state"] == "refunded"
+    assert hub.told("Withdrawn") == [{"account": word(hub.alice), "amount": 5000}]
+    assert hub.owed(word(hub.alice)) == 0
+    assert hub.settings["paused"]
+
+
+@CASES.accepted("rotation, refund and withdrawal while paused", all_three)
 def _(hub):
-    intent = hub.ask()
+    epoch = hub.epoch
+    intent = hub.ask(fee=5000)
     paused(hub)
     hub.rotate(NEXT, 2)
     hub.at(intent["deadline"] + hub.config["grace"] + 1)
     hub.refund(intent)
     hub.send("withdraw", sender=hub.alice)
+    return intent, epoch
 
 
-@CASES.accepted("a request after a pause")
+@CASES.accepted("a request after a pause", opened)
 def _(hub):
     paused(hub)
+    assert hub.settings["paused"]
+    assert hub.told("Paused") == [{"guardian": word(hub.guardian)}]
     hub.send("unpause", sender=hub.guardian)
-    hub.ask()
+    assert not hub.settings["paused"]
+    assert hub.told("Unpaused") == [{"guardian": word(hub.guardian)}]
+    return hub.ask()
 
 
 @CASES.rejected("not the guardian", "a guardian offered by anyone else")
@@ -109,10 +126,22 @@ def _(hub):
     hub.send("pause", sender=hub.alice)
 
 
-@CASES.accepted("a pause by the new guardian")
+def handed_over(hub: HubClient, _: None) -> None:
+    """Alice is the guardian, nobody is the candidate, and the pause is hers."""
+    settings = hub.settings
+    assert (settings["guardian"], settings["pendingGuardian"]) == (word(hub.alice), ZERO)
+    assert settings["paused"]
+    assert hub.told("Paused") == [{"guardian": word(hub.alice)}]
+
+
+@CASES.accepted("a pause by the new guardian", handed_over)
 def _(hub):
+    old, new = word(hub.guardian), word(hub.alice)
     hub.send("offerGuardian", hub.alice, sender=hub.guardian)
+    assert (hub.settings["guardian"], hub.settings["pendingGuardian"]) == (old, new)
+    assert hub.told("GuardianOffered") == [{"guardian": old, "candidate": new}]
     hub.send("acceptGuardian", sender=hub.alice)
+    assert hub.told("GuardianChanged") == [{"previous": old, "guardian": new}]
     hub.send("pause", sender=hub.alice)
 
 

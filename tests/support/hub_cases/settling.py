@@ -1,6 +1,6 @@
-"""What settle, refund and withdraw reject."""
+"""What settle, refund and withdraw reject, and at which bounds they credit."""
 
-from support.hub import FOREIGN, ZERO, HubClient, word
+from support.hub import FOREIGN, ZERO, HubClient, Message, word
 from support.hub_cases.table import Cases
 
 CASES = Cases()
@@ -10,7 +10,30 @@ def received(hub: HubClient, amounts: list[int], **changes: object):
     """Settle an intent of fee 5000 with a rightly signed receipt that was changed before."""
     intent = hub.ask(fee=5000)
     payouts = [(word(hub.carol), amount) for amount in amounts]
-    return hub.settle(intent, payouts, hub.receipt(intent, payouts, **changes))
+    hub.settle(intent, payouts, hub.receipt(intent, payouts, **changes))
+    return intent, sum(amounts)
+
+
+def credited(hub: HubClient, made: tuple[Message, int]) -> None:
+    """Carol has credit of what was paid, the requester of the rest, and the intent is settled."""
+    intent, fee = made
+    assert hub.owed(word(hub.carol)) == fee
+    assert hub.owed(intent["requester"]) == intent["maxFee"] - fee
+    assert hub.intent_of(intent) == {
+        "requester": intent["requester"],
+        "deadline": intent["deadline"],
+        "escrow": 0,
+        "state": "settled",
+    }
+    (event,) = hub.told("Settled")
+    told = {"status": 0, "fee": fee, "returned": intent["maxFee"] - fee, "epoch": hub.epoch}
+    assert event["intentId"] == hub.intent_id(intent)
+    assert {name: event[name] for name in told} == told
+
+
+def credited_to_the_word(hub: HubClient, payee: bytes) -> None:
+    """Where every word is an address: that one has the credit."""
+    assert hub.owed(payee) == 10
 
 
 @CASES.rejected("intent not open", "a receipt for an unknown intent")
@@ -50,9 +73,9 @@ def _(hub):
     received(hub, [5001])
 
 
-@CASES.accepted("a fee of all that is escrowed")
+@CASES.accepted("a fee of all that is escrowed", credited)
 def _(hub):
-    received(hub, [4000, 1000])
+    return received(hub, [4000, 1000])
 
 
 @CASES.rejected("payouts do not sum", "payouts of more than the fee")
@@ -87,14 +110,20 @@ def _(hub):
     hub.settle(hub.ask(), [(ZERO, 10)])
 
 
-@CASES.rejected("payee malformed", "a payout to a word that is no address of this chain")
+@CASES.rejected(
+    "payee malformed", "a payout to a word that is no address of this chain", credited_to_the_word
+)
 def _(hub):
     hub.settle(hub.ask(), [(b"\1" * 32, 10)])
+    return b"\1" * 32
 
 
-@CASES.rejected("payee malformed", "a payout to an address with one byte too many")
+@CASES.rejected(
+    "payee malformed", "a payout to an address with one byte too many", credited_to_the_word
+)
 def _(hub):
     hub.settle(hub.ask(), [(bytes(11) + b"\1" * 21, 10)])
+    return bytes(11) + b"\1" * 21
 
 
 @CASES.rejected("", "35 payouts")
@@ -102,9 +131,9 @@ def _(hub):
     received(hub, [1] * 35)
 
 
-@CASES.accepted("34 payouts")
+@CASES.accepted("34 payouts", credited)
 def _(hub):
-    received(hub, [1] * 34)
+    return received(hub, [1] * 34)
 
 
 @CASES.rejected("receipt expired", "a receipt after its expiry")
@@ -115,12 +144,13 @@ def _(hub):
     hub.settle(intent, [], receipt)
 
 
-@CASES.accepted("a receipt at its expiry, after deadline and grace")
+@CASES.accepted("a receipt at its expiry, after deadline and grace", credited)
 def _(hub):
     intent = hub.ask()
     late = intent["deadline"] + 2 * hub.config["grace"]
     hub.at(late)
     hub.settle(intent, [], hub.receipt(intent, [], expiry=late))
+    return intent, 0
 
 
 @CASES.rejected("too few signatures", "a receipt with fewer signatures than the threshold")
@@ -151,11 +181,27 @@ def _(hub):
     hub.refund(intent)
 
 
-@CASES.accepted("a refund after the grace")
+def refunded(hub: HubClient, intent: Message) -> None:
+    """The requester has credit of the whole fee, whoever asked for the refund."""
+    assert hub.intent_of(intent) == {
+        "requester": intent["requester"],
+        "deadline": intent["deadline"],
+        "escrow": 0,
+        "state": "refunded",
+    }
+    amount, requester = intent["maxFee"], intent["requester"]
+    assert hub.owed(requester) == amount
+    assert hub.owed(word(hub.bob)) == 0
+    told = {"intentId": hub.intent_id(intent), "requester": requester, "amount": amount}
+    assert hub.told("Refunded") == [told]
+
+
+@CASES.accepted("a refund after the grace", refunded)
 def _(hub):
     intent = hub.ask()
     hub.at(intent["deadline"] + hub.config["grace"] + 1)
     hub.refund(intent)
+    return intent
 
 
 @CASES.rejected("intent not open", "a refund of an unknown intent")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from support.hub import HubClient, members
+from support.hub_cases.delivering import delivered
 from support.hub_cases.table import Cases
 
 CASES = Cases()
@@ -32,11 +33,12 @@ def _(hub):
     hub.deliver(hub.intent(minSigners=4))
 
 
-@CASES.accepted("as many signatures as the requester asked for")
+@CASES.accepted("as many signatures as the requester asked for", delivered(signers=0b1111))
 def _(hub):
     intent = hub.intent(minSigners=4)
     attestation = hub.attestation(intent)
     hub.deliver(intent, attestation, ANSWER, hub.sign("Attestation", attestation, hub.keys))
+    return intent
 
 
 @CASES.rejected("too few signatures", "more signatures asked for than the set has")
@@ -46,10 +48,13 @@ def _(hub):
     hub.deliver(intent, attestation, ANSWER, hub.sign("Attestation", attestation, hub.keys))
 
 
-@CASES.accepted("a refusal by the threshold where the requester asked for more signatures")
+@CASES.accepted(
+    "a refusal by the threshold where the requester asked for more signatures", delivered(b"", 1)
+)
 def _(hub):
     intent = hub.intent(minSigners=4)
     hub.deliver(intent, hub.attestation(intent, b"", 1), b"")
+    return intent
 
 
 @CASES.rejected("signatures not ascending", "a doubled signature")

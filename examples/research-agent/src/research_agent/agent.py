@@ -70,14 +70,14 @@ class Research(Agent):
         sources: list[str] = []
         agent = create_agent(
             ChatVagus(ctx, max_tokens=self.config.max_tokens),
-            [self._fetch(sources), add],
+            [self._fetch(ctx, sources), add],
             system_prompt=TASK,
             middleware=[LastWord(self.config.steps)],
         )
         state = await agent.ainvoke({"messages": [{"role": "user", "content": value.question}]})
         return Findings(answer=state["messages"][-1].text, sources=sources)
 
-    def _fetch(self, sources: list[str]) -> BaseTool:
+    def _fetch(self, ctx: Context, sources: list[str]) -> BaseTool:
         pages = GuardedHttp(self.config.http)
 
         @tool
@@ -85,6 +85,7 @@ class Research(Agent):
             """Fetch a web page as text."""
             try:
                 page = await pages.get(url)
+                ctx.cite(page.source)
             except Refuse as error:
                 return f"This page can't be fetched: {error.reason}"
             sources.append(url)
