@@ -1,6 +1,7 @@
 """One bare Debian with the package installed, one devnet, for all of this folder."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import subprocess
@@ -45,9 +46,24 @@ def package(tools: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def machine(
     package: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Machine]:
-    """A booted one with the package installed, and the local model in its cache."""
+    """A booted one with the package installed."""
+    async with _installed(package, tmp_path_factory.mktemp("machine") / "node") as machine:
+        yield machine
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def gpu_machine(
+    package: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Machine]:
+    """Another one, of somebody who runs no node."""
+    async with _installed(package, tmp_path_factory.mktemp("machine") / "gpu") as machine:
+        yield machine
+
+
+@contextlib.asynccontextmanager
+async def _installed(package: Path, folder: Path) -> AsyncIterator[Machine]:
     base = await asyncio.to_thread(bare_debian)
-    async with booted(base, tmp_path_factory.mktemp("machine") / "m") as machine:
+    async with booted(base, folder) as machine:
         machine.put(package, "/root")
         machine.run("dpkg", "-i", f"/root/{package.name}")
         yield machine

@@ -109,19 +109,21 @@ class Machine:
                 check=True,
             )
 
-    def unit(self, *names: str) -> list[str]:
-        """Properties of the node's unit, as systemd has them now."""
+    def unit(self, *names: str, unit: str = "vagus") -> list[str]:
+        """Properties of a unit, the node's or the worker's, as systemd has them now."""
         wanted = [f"--property={name}" for name in names]
-        shown = self.run("systemctl", "show", *wanted, "vagus.service")
+        shown = self.run("systemctl", "show", *wanted, f"{unit}.service")
         found = dict(line.split("=", 1) for line in shown.splitlines())
         return [found[name] for name in names]
 
-    async def is_unit(self, name: str, value: str, within: float = 60.0) -> None:
-        """Wait until a property of the unit has a value."""
+    async def is_unit(
+        self, name: str, value: str, within: float = 60.0, unit: str = "vagus"
+    ) -> None:
+        """Wait until a property of a unit has a value."""
 
         async def read() -> list[str]:
             return await asyncio.to_thread(
-                self.unit, name, "StatusText", "Result", "ExecMainStatus"
+                self.unit, name, "StatusText", "Result", "ExecMainStatus", unit=unit
             )
 
         await until(read, lambda found: found[0] == value, within=within, every=0.3)
@@ -148,7 +150,7 @@ def bare_debian() -> Path:
 async def booted(base: Path, folder: Path) -> AsyncIterator[Machine]:
     """Boot one; it is gone at the end, with all that runs in it."""
     folder.mkdir()
-    group = f"vagus-test-{os.getpid()}"
+    group = f"vagus-test-{os.getpid()}-{folder.name}"
     process = await asyncio.create_subprocess_exec(
         *("bash", "-c", ENTER, "enter", str(folder), str(base), group, BOOT),
         stdin=asyncio.subprocess.DEVNULL,

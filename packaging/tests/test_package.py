@@ -47,9 +47,10 @@ async def test_installing_makes_a_user_and_starts_nothing(machine: Machine) -> N
     assert machine.run("systemd-analyze", "verify", "vagus.service") == ""
 
 
-async def test_the_unit_is_hardened(machine: Machine) -> None:
-    said = machine.run("systemd-analyze", "security", "--no-pager", "vagus.service")
-    found = re.search(r"Overall exposure level for vagus\.service: ([0-9.]+)", said)
+@pytest.mark.parametrize("unit", ["vagus", "vagus-worker"])
+async def test_the_units_are_hardened(machine: Machine, unit: str) -> None:
+    said = machine.run("systemd-analyze", "security", "--no-pager", f"{unit}.service")
+    found = re.search(rf"Overall exposure level for {unit}\.service: ([0-9.]+)", said)
     assert found
     print(f"exposure {found[1]}")
     assert float(found[1]) <= 1.5

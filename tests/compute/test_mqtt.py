@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Self
 
+import aiomqtt
 import pytest
 from pydantic import ValidationError
 from structlog.testing import capture_logs
@@ -20,6 +21,7 @@ from support.certificates import Authority
 from support.mosquitto import Mosquitto
 from vagus.compute.mqtt import (
     Broker,
+    Message,
     MqttClient,
     MqttConfig,
     bounded,
@@ -334,6 +336,45 @@ async def test_a_broker_that_sends_and_does_not_read_is_left() -> None:
     made._client._out_packet.extend([{}] * 1025)  # type: ignore[list-item]
     with pytest.raises(ConnectionAbortedError, match="sends and does not read"):
         made._client._sock_recv(1)
+
+
+@pytest.mark.parametrize("end", ["the broker hangs up", "goodbye"])
+async def test_a_connection_that_ends_with_messages_unsent_is_no_error_of_the_loop(
+    end: str,
+) -> None:
+    """Whoever has ended it, its socket is closed by the write that finds out."""
+    loop = asyncio.get_running_loop()
+    faults: list[dict[str, object]] = []
+    loop.set_exception_handler(lambda _, fault: faults.append(fault))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        url = f"mqtt://127.0.0.1:{listening.getsockname()[1]}"
+        greeting = asyncio.create_task(_greeted(listening))
+        connecting = session.connect(config(url), None, None, _ignore, _ignore)
+        async with connecting as found, asyncio.timeout(PATIENCE):
+            broker_side = await greeting
+            if end == "goodbye":
+                found._client.disconnect()
+            for _ in range(3):
+                found.deliver(Message("vagus/a", b"a message"), 1, 60)
+            if end == "the broker hangs up":
+                # With a reset, in this very turn: the loop sees it only after it has tried to write.
+                linger = struct.pack("ii", 1, 0)
+                broker_side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                broker_side.close()
+            with pytest.raises(aiomqtt.MqttError):
+                await found.until_lost()
+        broker_side.close()
+    assert faults == []
+
+
+async def _greeted(listening: socket.socket) -> socket.socket:
+    """Return a broker's side of a connection that it has let in."""
+    loop = asyncio.get_running_loop()
+    accepted, _ = await loop.sock_accept(listening)
+    await loop.sock_recv(accepted, 1024)
+    await loop.sock_sendall(accepted, CONNACK)
+    return accepted
 
 
 async def test_a_broker_that_does_not_confirm_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 import socket
 from pathlib import Path
 from typing import Self
@@ -82,8 +83,13 @@ class Mosquitto:
         """Start it, on the port that it had."""
         path = self._folder / f"mosquitto-{self.port}.conf"
         path.write_text(f"user root\nlog_dest stderr\n{self._config.format(port=self.port)}")
+        command = shutil.which("mosquitto")
+        if command is None:
+            raise RuntimeError(
+                "mosquitto is not on PATH: tests/tools installs it (package mosquitto, in /usr/sbin)"
+            )
         self._process = await asyncio.create_subprocess_exec(
-            "mosquitto", *self._verbose, "-c", str(path), stderr=asyncio.subprocess.PIPE
+            command, *self._verbose, "-c", str(path), stderr=asyncio.subprocess.PIPE
         )
         self._reading = asyncio.create_task(self._read(self._process.stderr))
         async with asyncio.timeout(20):

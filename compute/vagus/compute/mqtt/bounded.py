@@ -161,7 +161,6 @@ class BoundedClient(aiomqtt.Client):
 
         aiomqtt waits each time, which is one turn more and two calls of the system for each packet.
         """
-        wait = super()._on_socket_register_write
 
         def write() -> None:
             if sock.fileno() < 0:
@@ -171,8 +170,10 @@ class BoundedClient(aiomqtt.Client):
             except Exception as error:  # noqa: BLE001 - whatever it is ends the connection, as in aiomqtt
                 if not self._disconnected.done():
                     self._disconnected.set_exception(error)
-            if client.want_write():
-                wait(client, userdata, sock)
+            # Writing closes the socket where the broker has hung up, and after the goodbye; what is
+            # left then is never written.
+            if client.want_write() and sock.fileno() >= 0:
+                self._loop.add_writer(sock.fileno(), write)
 
         # paho calls this from the thread in which it connects, too.
         self._loop.call_soon_threadsafe(write)
