@@ -6,16 +6,15 @@ from a seed. It is sent past the router, seconds after the one who is asked has 
 in it, nor its time, tells it from the traffic, and nobody is asked, or paid, who is not used. Who is new,
 or has failed a check, is asked more often, and without traffic too.
 `vagus.compute.routing.checks` compares the answer with the trusted backend, and `Sequential` sums the
-checks up. Its alarm quarantines the backend for that model; so many checks passed in a row end the
-quarantine.
+checks up. Its alarm quarantines the backend for that model, and so does silence of one who answers others;
+so many checks passed in a row end the quarantine, twice as many each time.
 """
 
 import asyncio
 import contextlib
 import random
-from collections import deque
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from math import inf
 from typing import Annotated, Never
 
 import structlog
@@ -25,25 +24,25 @@ from vagus.compute.base import Backend, Completion, Model
 from vagus.compute.bounds import prompt_tokens_bound
 from vagus.compute.config import Label
 from vagus.compute.price import Usage
-from vagus.compute.routing.checks import TIMEOUT, check
+from vagus.compute.routing.copies import Copies
+from vagus.compute.routing.daily import Daily
+from vagus.compute.routing.examiner import Examiner
+from vagus.compute.routing.judged import Judged, Question
 from vagus.compute.routing.questions import question
 from vagus.compute.routing.router import Router
-from vagus.compute.routing.sequential import Check, Sequential
 from vagus.compute.routing.served import Served
+from vagus.compute.routing.verdicts import Verdicts
 from vagus.protocol import Refuse, Retry
 
-__all__ = ["Canaries", "CanaryConfig", "Judged"]
+__all__ = ["Canaries", "CanaryConfig"]
 
-# Who was asked fewer questions is new; who is new or suspected is asked so many times as often.
-NEW, HASTE = 8, 10
+# Who is new or suspected is asked so many times as often.
+HASTE = 10
 # Seconds from an answer to a question, on average.
 SOON = 5.0
-# Checks passed in a row that end a quarantine.
-PARDON = 20
-# Requests kept to be copied; longer ones than so many tokens cost too much.
-COPIES, LONGEST = 64, 512
+# Prices move; who asks so many times what it asked of others asks it for the question.
+DEARER = 2
 TOKENS = 48
-DAY = 86400.0
 
 
 class CanaryConfig(BaseModel):
@@ -62,27 +61,6 @@ class CanaryConfig(BaseModel):
     spend: Annotated[int, Field(ge=0)] | None = None
 
 
-@dataclass
-class Judged:
-    """What the canaries know of one backend and model.
-
-    due: when it may be asked again, 0 until it was asked once.
-    """
-
-    backend: Backend
-    model: Model
-    test: Sequential = field(default_factory=Sequential)
-    quarantined: bool = False
-    due: float = 0.0
-
-    @property
-    def pressing(self) -> bool:
-        """Whether it is asked without traffic: new, suspected, or to be let in again."""
-        # Who rents a machine for a call must not do it for a question.
-        open_ = self.test.asked < NEW or self.test.suspicion > 0 or self.quarantined
-        return open_ and self.due > 0 and not self.backend.rents
-
-
 class Canaries:
     """Asks, checks and tells. `source` makes the questions and their times: nobody may guess it."""
 
@@ -95,162 +73,148 @@ class Canaries:
     ) -> None:
         self._config = config
         self._router = router
-        found = [each for each in backends if each.name == config.trusted]
-        if not found:
+        self._others = {each.name: each for each in backends}
+        trusted = self._others.pop(config.trusted, None)
+        if trusted is None:
             names = ", ".join(each.name for each in backends)
             raise Refuse(
                 f"canaries trust {config.trusted!r}, which is no backend here; there are: {names}"
             )
-        self._trusted = found[0]
-        self._others = [each for each in backends if each is not self._trusted]
+        self._trusted = trusted
+        self._examiner = Examiner(trusted)
         self._source = source or random.SystemRandom()
-        self._seen: deque[tuple[Completion, frozenset[str]]] = deque(maxlen=COPIES)
-        self._used: set[tuple[str, bytes]] = set()
-        self._stirred = asyncio.Event()
+        self._copies = Copies(self._source)
+        self._daily = Daily(config.spend)
+        self._verdicts = Verdicts(router, trusted.name)
         self._judged: dict[tuple[str, bytes], Judged] = {}
-        self._spent: deque[tuple[float, int]] = deque()
+        self._news = asyncio.Event()
         self._log = structlog.get_logger("vagus.canaries")
 
     def saw(self, request: Completion, served: Served, allowed: Collection[Backend]) -> None:
         """Take in a served call: the router's observer."""
-        self._used.add((served.backend.name, request.model.digest))
-        self._stirred.set()
-        plain = request.temperature == 0 and request.schema is None and not request.stop
-        if not plain or request.max_tokens > LONGEST:
-            return
         names = {each.name for each in allowed}
-        fresh = frozenset(names - {each.backend for each in served.tried} - {self._trusted.name})
-        if fresh and self._trusted.name in names:
-            self._seen.append((request, fresh))
+        trusted = self._trusted.name in names
+        self._copies.saw(
+            request,
+            names - {self._trusted.name} if trusted else frozenset(),
+            {each.backend for each in served.tried},
+        )
+        backend = self._others.get(served.backend.name)
+        if backend is None:
+            return
+        judged = self._judged_of(backend, request.model)
+        judged.paid, judged.used = served.price, True
+        now = asyncio.get_running_loop().time()
+        if judged.due <= now and judged.soon == inf:
+            judged.soon = now + self._source.expovariate(1 / SOON)
+            self._news.set()
 
     async def run(self) -> Never:
-        """Ask whoever is due: each time that there was traffic, and who is pressing without it."""
-        while True:
-            wake = min((each.due for each in self._judged.values() if each.pressing), default=None)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(wake):
-                    await self._stirred.wait()
-            self._stirred.clear()
-            await asyncio.sleep(self._source.expovariate(1 / SOON))
-            for judged in await self.pairs():
-                if not self._is_due(judged):
-                    continue
-                try:
-                    await self.ask(judged)
-                except Exception as error:  # noqa: BLE001 - a plugin's defect must not stop the others
-                    self._defect(judged.backend, error)
+        """Ask whoever has answered others a while ago, and who is pressing when it is due."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await self._until_next()
+                now = asyncio.get_running_loop().time()
+                for judged in [each for each in self._judged.values() if each.next <= now]:
+                    judged.soon = inf
+                    if judged.due > now:
+                        continue
+                    # One task each: who takes its time keeps no other from being asked.
+                    judged.asking = True
+                    name = f"canary for {judged.backend.name}"
+                    group.create_task(self._ask_alone(judged), name=name)
 
-    async def pairs(self) -> list[Judged]:
-        """Return who can be checked now: whoever serves a model that the trusted backend serves."""
-        known = {each.digest for each in await self._models(self._trusted)}
-        if not known:
-            return []
-        found = []
-        for backend in self._others:
-            for model in await self._models(backend):
-                if model.digest in known:
-                    key = backend.name, model.digest
-                    found.append(self._judged.setdefault(key, Judged(backend, model)))
-        return found
+    def judged(self, backend: str, model: bytes) -> Judged | None:
+        """Return what is known of a backend and the model of a digest, None for who was not used."""
+        return self._judged.get((backend, model))
 
     async def ask(self, judged: Judged) -> bool | None:
         """Ask one question; return whether the check passed, None where it came to nothing."""
-        self._used.discard((judged.backend.name, judged.model.digest))
         self._put_off(judged, 1)
-        request = self._question(judged)
-        if not self._affordable(judged, request):
+        self._verdicts.heed(judged)
+        if self._left_alone(judged) or not await self._examiner.sells(judged.model):
             return None
+        asked = self._question(judged)
+        if not self._affordable(judged, asked.request):
+            return None
+        used, judged.used = judged.used, False
         try:
-            # A plugin may not keep to its own timeout. A check is two calls at most.
-            async with asyncio.timeout(TIMEOUT):
-                answer = await judged.backend.complete(request, timeout=TIMEOUT)
-            async with asyncio.timeout(2 * TIMEOUT):
-                passed, by = await check(self._trusted, request, answer)
-        except (Retry, Refuse, TimeoutError) as error:
-            # Who does not answer is the router's affair, and a trusted one that does not tells nothing.
-            reason = str(error) or "it took too long"
-            self._log.debug("canary unanswered", backend=judged.backend.name, reason=reason)
+            answer = await self._examiner.answer(judged.backend, asked.request)
+        except (Retry, Refuse) as error:
+            self._verdicts.unanswered(judged, asked, error, used=used)
+            self._hurry(judged)
             return None
-        self._note(judged, passed, by)
-        if judged.pressing and not judged.quarantined:
-            self._put_off(judged, HASTE)
+        judged.unanswered, judged.silent = None, 0
+        try:
+            passed, by = await self._examiner.check(asked.request, answer)
+        except (Retry, Refuse) as error:
+            # A trusted backend that does not answer tells nothing.
+            self._log.debug("canary unchecked", backend=judged.backend.name, reason=error.reason)
+            return None
+        self._verdicts.checked(judged, passed, by)
+        self._hurry(judged)
         return passed
 
-    async def _models(self, backend: Backend) -> tuple[Model, ...]:
-        """Return what a backend serves, nothing where it does not say so in time."""
-        try:
-            async with asyncio.timeout(TIMEOUT):
-                return await backend.models()
-        except (Retry, Refuse, TimeoutError):
-            return ()
-        except Exception as error:  # noqa: BLE001 - a plugin's defect must not stop the others
-            self._defect(backend, error)
-            return ()
+    # When, whom and what
 
-    def _defect(self, backend: Backend, error: Exception) -> None:
-        # A traceback quotes the question.
-        self._log.error("a defect of a backend", backend=backend.name, error=type(error).__name__)
+    async def _until_next(self) -> None:
+        """Wait until somebody is to be asked, or until that may have changed."""
+        self._news.clear()
+        soonest = min((each.next for each in self._judged.values()), default=inf)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(None if soonest == inf else soonest):
+                await self._news.wait()
+
+    async def _ask_alone(self, judged: Judged) -> None:
+        try:
+            await self.ask(judged)
+        except Exception as error:  # noqa: BLE001 - a plugin may also fail to tell its price
+            # A traceback quotes the question.
+            name, kind = judged.backend.name, type(error).__name__
+            self._log.error("a defect of a backend", backend=name, error=kind)
+        finally:
+            judged.asking = False
+            self._news.set()
+
+    def _judged_of(self, backend: Backend, model: Model) -> Judged:
+        found = Judged(backend, model)
+        return self._judged.setdefault(found.key, found)
 
     def _put_off(self, judged: Judged, haste: int) -> None:
         """Draw when it is asked again."""
         pause = self._source.expovariate(haste / self._config.every)
         judged.due = asyncio.get_running_loop().time() + pause
 
-    def _is_due(self, judged: Judged) -> bool:
-        """Whether to ask now: who is pressing, or was used since the last question."""
-        used = (judged.backend.name, judged.model.digest) in self._used
-        return (used or judged.pressing) and asyncio.get_running_loop().time() >= judged.due
+    def _left_alone(self, judged: Judged) -> bool:
+        """Whether the router asks it nothing for now: what comes all the same would be a canary."""
+        breaker = self._router.measurements.of(*judged.key).breaker
+        return breaker.blocked_until > self._router.clock()
 
-    def _question(self, judged: Judged) -> Completion:
-        copies = [
-            at
-            for at, (request, fresh) in enumerate(self._seen)
-            if judged.backend.name in fresh and request.model.digest == judged.model.digest
-        ]
-        if not copies:
-            return question(judged.model, self._source.getrandbits(64), TOKENS)
-        at = self._source.choice(copies)
-        request, fresh = self._seen[at]
-        self._seen[at] = request, fresh - {judged.backend.name}
-        return request
-
-    def _note(self, judged: Judged, passed: bool, by: Check) -> None:
-        name, digest = judged.backend.name, judged.model.digest
-        alarm = judged.test.note(passed, by)
-        self._router.verified(name, digest, passed)
-        if not passed:
-            self._log.info(
-                "canary failed",
-                backend=name,
-                model=judged.model.name,
-                suspicion=round(judged.test.suspicion, 2),
-            )
-        if alarm and not judged.quarantined:
-            judged.quarantined = True
-            reason = f"its answers are not those of {judged.model.name} at {self._trusted.name}"
-            self._router.quarantine(name, digest, reason)
-        elif judged.quarantined and judged.test.passed_in_a_row >= PARDON:
-            judged.quarantined = False
-            judged.test.restart()
-            self._log.info("released", backend=name, model=judged.model.name, passed=PARDON)
-            self._router.release(name, digest)
+    def _question(self, judged: Judged) -> Question:
+        if judged.unanswered is not None:
+            return judged.unanswered
+        if (copy := self._copies.draw(judged.backend.name, judged.model)) is not None:
+            return Question(copy, copied=True)
+        made = question(judged.model, self._source.getrandbits(64), TOKENS)
+        return Question(made, copied=False)
 
     def _affordable(self, judged: Judged, request: Completion) -> bool:
         """Reserve what a question costs at most, within the day's sum; nothing of it is given back."""
-        limit = self._config.spend
-        if limit is None:
-            return True
-        now = asyncio.get_running_loop().time()
-        while self._spent and self._spent[0][0] <= now - DAY:
-            self._spent.popleft()
         prompt = prompt_tokens_bound(each.content for each in request.messages)
         most = Usage(prompt, request.max_tokens)
+        # What can't be rescored is answered too.
+        calls = 2 if self._trusted.rescores else 1
         try:
-            both = (judged.backend, self._trusted)
-            cost = sum(each.price(judged.model).cost(most) for each in both)
+            price, own = judged.backend.price(judged.model), self._trusted.price(judged.model)
         except (Retry, Refuse):
             return False
-        if sum(paid for _, paid in self._spent) + cost > limit:
+        paid = judged.paid
+        if price.input > DEARER * paid.input or price.output > DEARER * paid.output:
             return False
-        self._spent.append((now, cost))
-        return True
+        cost = price.cost(most) + calls * own.cost(most)
+        return self._daily.reserve(cost, asyncio.get_running_loop().time())
+
+    def _hurry(self, judged: Judged) -> None:
+        """Ask again sooner than was drawn, where there is reason to."""
+        if judged.pressing and not judged.quarantined:
+            self._put_off(judged, HASTE)

@@ -14,10 +14,11 @@ from vagus.protocol import Refuse
 
 __all__ = ["TIMEOUT", "check", "known", "rescored"]
 
-# What a gap may be on average and at most, in nats: as in the agents' mode `rescoring`.
-MEAN, WORST = 0.01, 0.5
 # Tokens of an answer that are read again, and characters of one that are compared.
 READ, BEGINNING = 48, 32
+# What a gap may be at most, and all of an answer's together, in nats: on average what the agents' mode
+# `rescoring` takes. Noise comes in single gaps, which a short answer has no others to be averaged with.
+WORST, ALL = 0.5, 0.01 * READ
 TIMEOUT = 120.0
 
 
@@ -46,7 +47,7 @@ async def rescored(trusted: Backend, request: Completion, answer: Answer) -> boo
         # Tokens that it would never write. Or it refuses on its own account: then it does not answer
         # either, and that is raised.
         return (await trusted.complete(request, timeout=TIMEOUT)).text == answer.text
-    if sum(found.gaps) / len(found.gaps) > MEAN or max(found.gaps) > WORST:
+    if sum(found.gaps) > ALL or max(found.gaps) > WORST:
         return False
     if len(answer.ids) > READ:
         return answer.text.startswith(found.text)
