@@ -33,7 +33,7 @@ async def test_the_demo_of_two_kinds_of_chains_is_ok() -> None:
     assert set(report) == {"intents", "delivered", "refused", "failed", "ok", "compute"}
     assert report["ok"] is True
     assert [len(report["intents"]), report["delivered"], report["refused"], report["failed"]] == [
-        *(10, 6, 3, 0),
+        *(14, 10, 3, 0),
     ]
     for intent in report["intents"]:
         assert set(intent) == KEYS
@@ -47,6 +47,17 @@ async def test_the_demo_of_two_kinds_of_chains_is_ok() -> None:
     assert sellers <= SELLERS
     assert sellers != {"local"}
     assert {row["backend"] for row in report["compute"]} == SELLERS
+    [liar] = [row for row in report["compute"] if row["backend"] == "gpunet"]
+    assert liar["state"] == "quarantined"
+    assert liar["reason"].startswith("outvoted")
+    [gone] = [row for row in report["compute"] if row["backend"] == "akash"]
+    assert gone["state"] == "out" or gone["failed"] > 0
+    for row in report["compute"]:
+        assert not row.get("served") or (int(row["cost"]) > 0 and float(row["price"]["output"]) > 0)
+    # Asked last, of a seller that had broken or of the node's own model.
+    after = report["intents"][-4:]
+    assert [call["backend"] for each in after for call in each["calls"]] == ["local"] * 4
+    assert all(int(call["cost"]) > 0 for each in after for call in each["calls"])
     ways = [
         (intent["origin"].partition(":")[0], intent["dest"].partition(":")[0])
         for intent in report["intents"]

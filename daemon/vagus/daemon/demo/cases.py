@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vagus.adapters.base import CallbackState, Question
-from vagus.protocol import ZERO32, agent_id, hub_id
+from vagus.protocol import ZERO32, agent_id, canonical, hub_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from vagus.daemon.roster import Roster
     from vagus.daemon.worlds import World
 
-__all__ = ["Case", "all_cases"]
+__all__ = ["LIES", "Case", "all_cases", "cases_after"]
 
 # In the committee's unit of account: over what the dearest delivery costs, a Cosmos chain's.
 FEE = 2 * 10**16
 TTL = 300
 REFUND_TTL = 90
 CALLBACK_GAS = 1_000_000
+# So many false answers in a row, and a committee's members ask who gave them no more.
+LIES = 3
 # A hub that no network has: nobody holds the key of this address.
 NOWHERE = "eip155:31338:0x000000000000000000000000000000000000dead"
 PROMPTS = (
@@ -56,6 +58,9 @@ class Case:
     prompt: str = PROMPTS[0]
     agent: str = "chat@1"
     model: bytes = ZERO32
+    terms: bytes = b""
+    # The seller that broke before this was asked, and may be asked for it.
+    broken: str = ""
     ttl: int = TTL
     # What became of it: the intent, what the node shows of it, and how long that took.
     asked: Requested | None = None
@@ -70,7 +75,7 @@ class Case:
             agent_id=agent_id(self.agent),
             payload=json.dumps({"prompt": self.prompt}).encode(),
             model_digest=self.model,
-            terms=b"",
+            terms=self.terms,
             min_signers=0,
             dest_hub=hub_id(self.dest),
             callback=self.consumer.word,
@@ -126,6 +131,33 @@ def all_cases(
         lost.dest = NOWHERE
         found.append(lost)
     return found
+
+
+def cases_after(
+    worlds: Sequence[World], consumers: Sequence[Consumer], roster: Roster, *, swapped: bool
+) -> list[Case]:
+    """Return intents for when sellers have broken: each may go to one of them, or to a node's own model.
+
+    So its node asks that one first, whatever others would have cost. swapped: GPU.net's machine has
+    another model, which a committee sees.
+    """
+    broken = [("akash", "akash", "Akash is gone")]
+    if swapped:
+        broken += [("gpunet", "gpu.net", f"GPU.net lies, {at}") for at in range(1, LIES + 1)]
+    fee = roster.to_coin(worlds[0].caip2, FEE)
+    return [
+        Case(
+            title,
+            0,
+            worlds[0].hub,
+            consumers[0],
+            fee,
+            prompt=PROMPTS[at],
+            terms=canonical({"networks": [network, "local"]}),
+            broken=seller,
+        )
+        for at, (seller, network, title) in enumerate(broken)
+    ]
 
 
 def _names(worlds: Sequence[World]) -> list[str]:

@@ -117,6 +117,6 @@ async def seen_by(nodes: Sequence[DemoNode]) -> dict[str, dict[str, Any]]:
             continue
         for each in shown:
             known = found.setdefault(each["id"], each)
-            for key in ("deliver_tx", "settle_tx", "fee"):
+            for key in ("deliver_tx", "settle_tx", "fee", "callback_failed"):
                 known[key] = known[key] or each[key]
     return found

@@ -21,10 +21,11 @@ from vagus.adapters.scratch import scratch_folder
 from vagus.daemon.client import ask, send
 from vagus.daemon.config import load
 from vagus.daemon.demo.bought import bought, note_sellers
-from vagus.daemon.demo.cases import all_cases
+from vagus.daemon.demo.cases import all_cases, cases_after
 from vagus.daemon.demo.check import check
 from vagus.daemon.demo.consumers import Consumer, deploy_consumer
 from vagus.daemon.demo.nodes import DemoError, DemoNode, seen_by
+from vagus.daemon.demo.rerouted import faults
 from vagus.daemon.demo.supply import Supply
 from vagus.daemon.demo.tables import print_summary, progress_table
 from vagus.daemon.devnet import devnet
@@ -124,7 +125,17 @@ async def _run(
                 for origin, adapter in enumerate(adapters):
                     mine = [case for case in cases if case.origin == origin]
                     group.create_task(_ask_all(adapter, mine), name=f"ask {adapter.chain}")
-                await _follow(nodes, cases, supply, view, say)
+                victim = nodes[-1] if nodes[1:] else None
+                await _follow(nodes, cases, view, say, supply, victim)
+            if supply is not None:
+                roster, swapped = settings.committee, supply.swapped
+                after = cases_after(net.chains, consumers, roster, swapped=swapped)
+                say(
+                    f"Asking {len(after)} intents more, of those who broke or of the nodes' own model"
+                )
+                cases += after
+                await _ask_all(adapters[0], after)
+                await _follow(nodes, cases, view, say)
         for case in cases:
             if case.expected == "refunded":
                 say("Letting time pass until deadline and grace are over, and taking the refund")
@@ -134,6 +145,8 @@ async def _run(
         if compute:
             report["compute"] = await bought(nodes, model["model"])
             await note_sellers(nodes, cases, report["intents"])
+            report["wrong"] += faults(report["compute"], cases, report["intents"])
+            report["ok"] = not report["wrong"]
         if live:
             print_summary(console, report, cases, await _histories(net.http, cases))
         return report
@@ -171,16 +184,17 @@ async def _ask_all(adapter: ChainAdapter, cases: Sequence[Case]) -> None:
 async def _follow(
     nodes: Sequence[DemoNode],
     cases: Sequence[Case],
-    supply: Supply | None,
     view: Live | None,
     say: Callable[[str], None],
+    supply: Supply | None = None,
+    victim: DemoNode | None = None,
 ) -> None:
     """Read the nodes' stages until every intent has ended there; meanwhile much goes wrong.
 
-    Once a third is under way one of several nodes is killed, and three of the sellers break.
+    Once a third is under way the victim is killed, and three of the sellers break.
     """
     deadline = time.monotonic() + INTENT_SECONDS
-    victim, back, killed_at = (nodes[-1] if nodes[1:] else None), False, 0.0
+    back, killed_at = False, 0.0
     while not all(case.ended for case in cases):
         for node in nodes:
             node.check()

@@ -7,7 +7,6 @@ that all of them share, so that what is compared is who serves and not which mod
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Self
@@ -38,7 +37,7 @@ __all__ = ["SELLERS", "Supply"]
 
 SELLERS = ("akash", "ionet", "render", "gpunet")
 SLOW_SECONDS = 20.0
-RENT_SECONDS = 45.0
+RENT_SECONDS = 60.0
 
 
 class Supply:
@@ -51,7 +50,7 @@ class Supply:
         self, net: Devnet, folder: Path, model: dict[str, Any], say: Callable[[str], None]
     ) -> None:
         self.configs: tuple[Path, ...] = ()
-        self.broken = False
+        self.broken = self.swapped = False
         self._net = net
         self._folder = folder
         self._model = model
@@ -129,11 +128,15 @@ class Supply:
         self._life.push_async_callback(end, process)
 
     async def serving(self) -> None:
-        """Wait until what the nodes rent serves, or for a while: they do without what does not come."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(RENT_SECONDS):
-                for each in ("akash", "ionet", "render"):
+        """Wait until what the nodes rent serves. Raises DemoError where it does not come."""
+        for each in ("akash", "ionet", "render"):
+            try:
+                async with asyncio.timeout(RENT_SECONDS):
                     await self._desk.asked(each)
+            except TimeoutError:
+                raise DemoError(
+                    f"what was rented of {each} serves nothing after {RENT_SECONDS:g} s"
+                ) from None
 
     async def break_three(self) -> None:
         """Akash's market and machine are gone, io.net answers late, GPU.net's machine has another model.
@@ -141,11 +144,11 @@ class Supply:
         Who is alone, or one of two, has nobody to outvote a false answer: there the model stays.
         """
         self.broken = True
-        outvoted = len(self.configs) > 2
-        third = ", GPU.net's machine has another model" if outvoted else ""
+        self.swapped = len(self.configs) > 2
+        third = ", GPU.net's machine has another model" if self.swapped else ""
         self._say(f"Akash is gone, io.net is late by {SLOW_SECONDS:g} s{third}")
         self._desk.slow("ionet", SLOW_SECONDS)
-        if outvoted:
+        if self.swapped:
             self._desk.swap("gpunet")
         if self._akash is not None:
             self._akash.faults.disappear()

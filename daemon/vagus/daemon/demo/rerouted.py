@@ -1,0 +1,48 @@
+"""Whether the demo's nodes left the sellers that broke, and bought of others at a price."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vagus.daemon.demo.cases import Case
+
+__all__ = ["faults"]
+
+
+def faults(
+    rows: Sequence[dict[str, Any]],
+    cases: Sequence[Case],
+    intents: Sequence[dict[str, Any]],
+) -> list[str]:
+    """Return what is wrong, in words.
+
+    rows: as `bought` returns them. intents: as shown of the cases, in their order, with their calls.
+    """
+    wrong = []
+    for case, shown in zip(cases, intents, strict=True):
+        if not case.broken:
+            continue
+        by = {call["backend"] for call in shown["calls"]}
+        if not by or case.broken in by:
+            wrong.append(f"{case.title}: answered by {', '.join(sorted(by)) or 'nobody'}")
+    for seller in dict.fromkeys(case.broken for case in cases if case.broken):
+        mine = [row for row in rows if row["backend"] == seller]
+        if not mine:
+            wrong.append(f"no node knows {seller}")
+        wrong += [f"node {row['node']}: {said}" for row in mine if (said := _not_left(row))]
+    for row in rows:
+        if row.get("served") and (row["price"] is None or int(row["cost"]) <= 0):
+            wrong.append(f"node {row['node']}: what {row['backend']} served has no price or cost")
+    return wrong
+
+
+def _not_left(row: dict[str, Any]) -> str:
+    """Return how a broken seller was not left: a liar is to be quarantined, who is gone to have failed."""
+    if row["backend"] == "gpunet" and row["state"] != "quarantined":
+        return f"gpunet has another model, and is {row['state']}, not quarantined"
+    if row["backend"] == "akash" and row["state"] != "out" and not row.get("failed"):
+        return "akash is gone, and was not asked since"
+    return ""
