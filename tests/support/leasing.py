@@ -1,12 +1,12 @@
-"""A fortnight of load and prices, and what it costs to lease always, never, or as the policy says.
+"""A generated fortnight of load and prices, and what it costs to lease always, never, or as the policy says.
 
     PYTHONPATH=tests python -m support.leasing
 
-prints the table in docs/routing.md. The trace is made by a generator with the seed 20261 in steps of a
-minute: tokens follow the day and the week, with bursts of an hour, and prices walk. A lease serves
-from ten minutes after it was taken, is paid by the hour, and writes so many tokens a second at most; what
-it can't serve is bought. The policy is `vagus.compute.routing.capacity`, asked each minute without a lease
-and at each hour's end with one.
+prints the table in docs/routing.md. The trace is generated, with the seed 20261 and in steps of a minute:
+no operator's load and no network's prices are in it. Tokens follow the day and the week, with bursts of an
+hour, and prices walk. A lease serves from ten minutes after it was taken, is paid by the hour, and writes so
+many tokens a second at most; what it can't serve is bought. The policy is `vagus.compute.routing.capacity`,
+asked each minute without a lease and at each hour's end with one.
 """
 
 import math
@@ -55,7 +55,7 @@ class Outcome:
 
 
 def trace(load: str) -> list[Minute]:
-    """The fortnight at one of the loads."""
+    """The generated fortnight at one of the loads."""
     source = random.Random(f"{SEED} {load}")
     burst, token, hour = 0, 0.0, 0.0
     found = []

@@ -18,21 +18,18 @@ import aiohttp
 from vagus.compute import wire
 from vagus.compute.base import Barred, Spoilt, Times
 from vagus.compute.bounds import one_line
-from vagus.compute.connector import BoundedConnector
-from vagus.compute.http_bounds import Bounded, Endpoint, wait_of
+from vagus.compute.connector import guarded_session
+from vagus.compute.hiding import Hider
+from vagus.compute.http_bounds import MAX_ERROR, PASSING, Bounded, Endpoint, wait_of
 from vagus.compute.pinning import check_url
 from vagus.protocol import Refuse, Retry
 
 __all__ = ["JSON", "Bounded", "Endpoint", "Exchange", "HttpClient"]
 
 JSON = "application/json"
-MAX_ERROR = 64 << 10
-# Bytes that a connection holds before it stops to be read, half of what it then has.
-BUFFER = 8 << 10
 # Bytes on the wire for one of a body: chunks of one byte take six.
 WIRE = 8
-# Not now; what is wrong with the request itself; the rest of 4xx and 3xx is about who asks whom.
-PASSING = frozenset({408, 409, 425, 429})
+# What is wrong with the request itself; the rest of 4xx and 3xx that does not pass is about who asks whom.
 WRONG = frozenset({400, 406, 411, 413, 414, 415, 422, 431})
 
 
@@ -60,24 +57,13 @@ class HttpClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        headers = {"Accept-Encoding": "identity", "User-Agent": "vagus"}
-        if self._endpoint.api_key is not None:
-            headers["Authorization"] = f"Bearer {self._endpoint.api_key}"
-        self._session = aiohttp.ClientSession(
-            headers=headers,
-            # The semaphore bounds and measures the wait for a connection, so the pool need not.
-            # Servers hang up after 5 s of silence (uvicorn, llama.cpp): never reuse near that.
-            connector=BoundedConnector(
-                most=WIRE * self._endpoint.max_response,
-                reach=self._endpoint.reach,
-                limit=0,
-                keepalive_timeout=3,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            # Reading is timed by the call: an answer that is not streamed is silent until it is done.
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._endpoint.connect_timeout),
-            auto_decompress=False,
-            read_bufsize=BUFFER,
+        key = self._endpoint.api_key
+        self._session = guarded_session(
+            {} if key is None else {"Authorization": f"Bearer {key}"},
+            reach=self._endpoint.reach,
+            # As many connections as are asked for: the semaphore bounds and measures the wait for one.
+            connect_timeout=self._endpoint.connect_timeout,
+            most=WIRE * self._endpoint.max_response,
         )
         return self
 
@@ -178,7 +164,7 @@ class HttpClient:
         if 300 <= status < 400:
             said = "redirects are not followed"
         if said and self._endpoint.api_key is not None:
-            said = said.replace(self._endpoint.api_key, "…")
+            said = Hider((self._endpoint.api_key,))(said)
         reason = f"HTTP {status}{': ' + said if said else ''}"
         if status >= 500 or status in PASSING or status < 300:
             return Retry(reason, wait_of(response.headers.get("Retry-After")))

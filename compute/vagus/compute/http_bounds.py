@@ -15,9 +15,13 @@ from vagus.compute.connector import FloodError
 from vagus.compute.pinning import Reach
 from vagus.protocol import Retry
 
-__all__ = ["Bounded", "Endpoint", "wait_of"]
+__all__ = ["MAX_ERROR", "PASSING", "Bounded", "Endpoint", "wait_of"]
 
 MAX_WAIT = 3600
+# Bytes of an error's body that are read.
+MAX_ERROR = 64 << 10
+# What of 4xx says not now; the rest says no.
+PASSING = frozenset({408, 409, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.leases import MAKERS, Clock, Network, network
+from support.leases import Clock, Network, network
 
 
 @pytest.fixture
@@ -14,12 +14,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(time, "time", clock)
     return clock
-
-
-@pytest.fixture(params=sorted(MAKERS))
-async def rented(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Network]:
-    async with network(request.param, tmp_path) as found:
-        yield found
 
 
 @pytest.fixture

@@ -45,6 +45,40 @@ SDL = {
     },
     "deployment": {"web": {"dcloud": {"profile": "web", "count": 1}}},
 }
+# Answers with the names that the documents give them, copied by hand, and values of ours: names and kinds
+# are what is compared.
+BID_ID = {
+    "owner": "akash1…",
+    "dseq": "1748000000000",
+    "gseq": 1,
+    "oseq": 1,
+    "provider": "akash1…",
+    "bseq": 0,
+}
+CREATED = {
+    "dseq": "1748000000000",
+    "manifest": "[…]",
+    "signTx": {"code": 0, "transactionHash": "AB12…", "rawLog": ""},
+}
+PRICE = {"denom": "uact", "amount": "700.000000000000000000"}
+FORWARDED = {"host": "provider.example", "port": 8000, "externalPort": 31234}
+ERROR = {"error": "NotFoundError", "message": "…", "code": "not_found", "type": "client_error"}
+GPUS = {
+    "vendor": "nvidia",
+    "model": "rtx4090",
+    "ram": "24Gi",
+    "interface": "PCIe",
+    "availability": {"total": 8, "available": 4},
+    "providerAvailability": {"total": 2, "available": 1},
+    "price": {
+        "currency": "USD",
+        "min": 0.3,
+        "max": 0.6,
+        "avg": 0.4,
+        "weightedAverage": 0.4,
+        "med": 0.4,
+    },
+}
 # What the document of the API requires of each answer.
 ID = {"owner", "dseq"}
 LEASE_ID = {"owner", "dseq", "gseq", "oseq", "provider", "bseq"}
@@ -239,3 +273,37 @@ async def test_the_market_has_the_documented_form(api: Caller) -> None:
         assert price is None or set(price) == {
             *("currency", "min", "max", "avg", "weightedAverage", "med"),
         }
+
+
+def shape(value: Any) -> Any:
+    """The names and kinds of a document; of a list, those of its first entry; all numbers are one kind."""
+    if isinstance(value, dict):
+        return {name: shape(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [shape(each) for each in value[:1]]
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return "number" if number else type(value).__name__
+
+
+async def test_answers_have_the_documented_names_and_kinds(api: Caller) -> None:
+    for each in api.sandbox.providers:
+        each.forwards = True
+    _, made = await api("POST", "/v1/deployments", {"data": {"sdl": json.dumps(SDL), "deposit": 5}})
+    assert shape(made) == shape({"data": CREATED})
+    dseq = made["data"]["dseq"]
+    _, bids = await api("GET", f"/v1/bids?dseq={dseq}")
+    first = bids["data"][0]["bid"]
+    assert (shape(first["id"]), shape(first["price"])) == (shape(BID_ID), shape(PRICE))
+    taken = {name: first["id"][name] for name in ("dseq", "gseq", "oseq", "provider")}
+    await api("POST", "/v1/leases", {"leases": [taken]})
+    for _ in range(2):
+        _, found = await api("GET", f"/v1/deployments/{dseq}")
+    [lease] = found["data"]["leases"]
+    assert shape(lease["id"]) == shape(BID_ID)
+    assert shape(lease["price"]) == shape(PRICE)
+    assert shape(lease["status"]["forwarded_ports"]) == shape({"web": [FORWARDED]})
+    assert lease["status"]["services"]["web"]["uris"] == []
+    _, error = await api("GET", "/v1/deployments/123")
+    assert shape({name: error[name] for name in ERROR}) == shape(ERROR)
+    _, market = await api("GET", "/v1/gpu-prices")
+    assert shape(market["models"][0]) == shape(GPUS)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from decimal import Decimal
 from pathlib import Path
@@ -51,6 +53,21 @@ async def test_the_table_for_render_asks_for_a_job_that_can_be() -> None:
     assert (quote.gpu, quote.hourly) == ("NVIDIA RTX 4090", Decimal("0.35"))
 
 
+@pytest.mark.parametrize("kind", ["akash", "ionet-caas", "render"])
+def test_an_hours_tokens_bring_in_what_the_hour_costs(kind: str) -> None:
+    """By the guide's own figures: 200 tokens written a second, and a unit worth 3,000 dollars."""
+    table = shown(kind)
+    million = Decimal(table["price"]["output"]) / 10**18 * 3000
+    hour = million * 200 * 3600 / 1_000_000
+    assert Decimal(table["max_hourly"]) <= hour < Decimal(table["max_hourly"]) * Decimal("1.1")
+
+
+def test_so_do_those_of_gpu_nets_machine() -> None:
+    """1,500 tokens a second for 2 dollars an hour."""
+    hour = Decimal(shown("gpunet")["price"]["output"]) / 10**18 * 3000 * 1500 * 3600 / 1_000_000
+    assert 2 <= hour < Decimal("2.2")
+
+
 def test_the_table_for_gpu_net_names_its_market() -> None:
     config = backend_config(shown("gpunet"))
     assert isinstance(config, GpuNetConfig)
@@ -86,3 +103,21 @@ async def test_a_leased_backend_without_a_folder_says_so(tmp_path: Path) -> None
 def test_the_rpc_of_a_market_may_hold_a_key_and_is_not_shown() -> None:
     config = backend_config({**shown("gpunet"), "rpc": ["https://rpc.example/secret-key-123"]})
     assert "secret-key-123" not in repr(config)
+
+
+def test_the_kit_runs_as_the_guide_for_provisioners_says(tmp_path: Path) -> None:
+    """In a folder of an author's own, whose network is io.net by another name."""
+    [block] = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+    (tmp_path / "campus.py").write_text(
+        "from vagus.compute.leases.ionet import IonetProvisioner as CampusProvisioner\n"
+        "from vagus.compute.sandbox.ionet import IonetSandbox as CampusSandbox\n"
+    )
+    (tmp_path / "test_campus.py").write_text(block)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "vagus.compute.conformance_plugin"]
+    chosen = ["--kit", "--rootdir", ".", "-o", "asyncio_mode=auto", "-k", "quotes or asked_twice"]
+    done = subprocess.run(
+        [*command, *chosen], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
+    assert "Warning" not in done.stdout

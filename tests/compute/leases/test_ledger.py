@@ -175,3 +175,75 @@ async def test_a_ledger_that_is_damaged_or_of_another_version_is_refused(tmp_pat
     with pytest.raises(Refuse, match="can't be relied on"):
         async with Ledger(tmp_path):
             pass
+
+
+async def test_a_shape_is_of_all_but_hours_and_price_and_says_nothing_of_an_environment(
+    tmp_path: Path,
+) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    other.mkdir()
+    want = Want(CONTAINER, gpus=("a", "b"), hours=1)
+    async with Ledger(one) as ledger, Ledger(other) as beside:
+        shape = ledger.shape(want)
+        same = replace(want, gpus=("b", "a"), hours=2, max_hourly=Decimal(3))
+        assert ledger.shape(same) == shape
+        env = {"HF_TOKEN": "hf_0123", "A": "1"}
+        shapes = {
+            ledger.shape(replace(want, **change))  # type: ignore[arg-type]
+            for change in (
+                {"gpus": ("a",)},
+                {"count": 2},
+                {"regions": ("eu",)},
+                {"container": replace(CONTAINER, env=env)},
+                {"container": replace(CONTAINER, args=("--model", "another"))},
+                {"container": replace(CONTAINER, key_env="LLAMA_API_KEY")},
+            )
+        }
+        assert len(shapes) == 6
+        assert shape not in shapes
+        turned = replace(CONTAINER, env=dict(reversed(env.items())))
+        assert ledger.shape(replace(want, container=turned)) in shapes
+        assert beside.shape(want) != shape
+        assert "hf_0123" not in "".join(shapes)
+
+
+async def test_a_ledger_of_the_version_before_keeps_its_machines(tmp_path: Path) -> None:
+    async with Ledger(tmp_path) as ledger:
+        row = await ledger.intend("gpu", "akash", QUOTE, CAP, NOW)
+        await ledger.asked(row.number, NOW)
+        known = (ledger.id, ledger.key("a"))
+    path = tmp_path / FILE
+    with sqlite3.connect(path) as db:
+        # Version 1 lacked this one column.
+        db.execute("ALTER TABLE lease DROP COLUMN shape")
+        db.execute("PRAGMA user_version=1")
+    db.close()
+    with pytest.raises(Refuse, match="a start of the node"):
+        async with Ledger(tmp_path, reading=True):
+            pass
+    async with Ledger(tmp_path) as ledger:
+        [found] = await ledger.live()
+        assert (found.label, found.state, found.shape) == (row.label, State.ASKED, "")
+        assert (ledger.id, ledger.key("a")) == known
+        assert (await ledger.spent("gpu", NOW + HOUR))[1] == 1_000_000
+    async with Ledger(tmp_path, reading=True) as ledger:
+        assert len(await ledger.live()) == 1
+
+
+async def test_a_deposit_that_a_dead_node_could_not_stop_must_fit_the_caps(tmp_path: Path) -> None:
+    """By hand: 0.50 at 0.10 an hour lasts five hours, of which one hour alone is booked."""
+    cheap = replace(QUOTE, hourly=Decimal("0.1"), held=Decimal("0.5"))
+    async with Ledger(tmp_path) as ledger:
+        with pytest.raises(Refuse, match=r"0\.5 USD within a day, and the cap is 0\.49"):
+            await ledger.intend("gpu", "akash", cheap, Cap(100_000, 490_000), NOW)
+        with pytest.raises(Refuse, match=r"0\.1 USD within a hour, and the cap is 0\.09"):
+            await ledger.intend("gpu", "akash", cheap, Cap(90_000, 500_000), NOW)
+        row = await ledger.intend("gpu", "akash", cheap, Cap(100_000, 500_000), NOW)
+        assert row.until == NOW + HOUR
+        assert await ledger.spent("gpu", NOW + DAY) == (0, 100_000), (
+            "what is booked is what is wanted"
+        )
+        # Of a slow machine, a day takes no more than a day of it costs.
+        slow = replace(cheap, hourly=Decimal("0.01"))
+        await ledger.intend("slow", "akash", slow, Cap(10_000, 240_000), NOW)

@@ -1,4 +1,4 @@
-"""A machine is rented while it is needed, renewed while it may be, and ended when it is not."""
+"""What a lessor does beyond what the kit tries on every network."""
 
 from __future__ import annotations
 
@@ -8,112 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from support.leases import CAP, Clock, Guest, Late, Network, ident, lessor, network, steps, stop
+from support.leases import MODEL, Clock, Guest, Network, lessor, network, serve, steps
 from vagus.compute.leases.ledger import Ledger
 from vagus.compute.leases.lessor import Lessor, Plan
 from vagus.compute.leases.records import State
 from vagus.compute.leases.spend import Cap
-
-HOUR = 3600
-CENTS = 10_000
-
-
-async def test_a_machine_is_rented_serves_and_is_released(
-    rented: Network, clock: Clock, tmp_path: Path
-) -> None:
-    async with lessor(rented, tmp_path, clock) as (each, ledger, guest):
-        await steps(each, clock, 240)
-        [row] = await ledger.live()
-        assert (row.state, each.why) == (State.SERVING, "")
-        assert guest.home is not None
-        assert rented.labels() == [row.label]
-        assert await stop(each, clock, 120)
-        assert rented.labels() == []
-        assert guest.home is None
-        assert [row.state for row in await ledger.recent()] == [State.RELEASED]
-
-
-async def test_nothing_is_rented_before_somebody_asks_and_it_ends_when_nobody_does(
-    rented: Network, clock: Clock, tmp_path: Path
-) -> None:
-    async with lessor(rented, tmp_path, clock, always=False, idle=600) as (each, ledger, guest):
-        await steps(each, clock, 2 * HOUR)
-        assert rented.labels() == []
-        each.need()
-        await steps(each, clock, 240)
-        assert guest.home is not None
-        await steps(each, clock, 1200)
-        [row] = await ledger.recent()
-        if not row.prepaid:
-            assert rented.labels() == []
-            assert row.reason == "nobody needs it"
-            return
-        # Hours that are paid come back to nobody: it serves to their end, and is not renewed.
-        assert guest.home is not None
-        await steps(each, clock, HOUR)
-        assert rented.labels() == []
-        assert [row.reason for row in await ledger.recent()] == ["the time that is paid is over"]
-
-
-async def test_a_machine_that_serves_is_kept_while_its_networks_api_is_down(
-    rented: Network, clock: Clock, tmp_path: Path
-) -> None:
-    async with lessor(rented, tmp_path, clock, gone=60) as (each, ledger, guest):
-        await steps(each, clock, 240)
-        rented.sandbox.faults.disappear()
-        for _ in range(5):
-            each.doubt()
-            await steps(each, clock, 60)
-        [row] = await ledger.live()
-        assert (row.state, guest.home is not None) == (State.SERVING, True)
-
-
-async def test_a_lease_is_renewed_and_the_network_takes_what_is_booked(
-    rented: Network, clock: Clock, tmp_path: Path
-) -> None:
-    async with lessor(rented, tmp_path, clock) as (each, ledger, _):
-        await steps(each, clock, 4.5 * HOUR)
-        [row] = await ledger.live()
-        assert row.state == State.SERVING
-        assert rented.labels() == [row.label], "one lease all the time"
-        assert await stop(each, clock, 120)
-        _, day = await ledger.spent("gpu", int(clock.now))
-        took = (await rented.charged()) * 1_000_000
-        assert took <= day <= took * 2
-
-
-async def test_a_cap_ends_what_it_does_not_let_be_renewed(
-    rented: Network, clock: Clock, tmp_path: Path
-) -> None:
-    """And the network has never taken more than the caps, by its own books."""
-    cap = Cap(hour=160 * CENTS, day=200 * CENTS)
-    async with lessor(rented, tmp_path, clock, cap=cap) as (each, _, _guest):
-        taken = []
-        for _ in range(360):
-            await steps(each, clock, 300)
-            taken.append((clock.now, (await rented.charged())))
-        for span, most in ((HOUR, cap.hour), (24 * HOUR, cap.day)):
-            for now, total in taken:
-                inside = [was for when, was in taken if now - span <= when <= now]
-                assert (total - inside[0]) * 1_000_000 <= most
-        assert (await rented.charged()) > Decimal(1), "it was of use for as long as it might be"
-        assert "cap is" in each.why or rented.labels()
-
-
-async def test_a_machine_that_disappears_is_replaced(
-    rented: Network, clock: Clock, tmp_path: Path
-) -> None:
-    async with lessor(rented, tmp_path, clock, gone=60) as (each, ledger, guest):
-        await steps(each, clock, 240)
-        home = guest.home
-        await rented.sandbox.lose(ident(rented.sandbox.alive[0]))
-        each.doubt()
-        await steps(each, clock, 400)
-        assert guest.home is not None
-        assert guest.home != home
-        lost, current = sorted(await ledger.recent(), key=lambda row: row.number)
-        assert (lost.state, current.state) == (State.LOST, State.SERVING)
-        assert rented.labels() == [current.label]
 
 
 async def test_what_the_network_ended_itself_is_noticed(
@@ -127,59 +26,6 @@ async def test_what_the_network_ended_itself_is_noticed(
         lost, current = sorted(await ledger.recent(), key=lambda row: row.number)
         assert (lost.state, lost.reason) == (State.LOST, "the network has ended it")
         assert akash.labels() == [current.label]
-
-
-async def test_an_orphan_is_found_and_ended(rented: Network, clock: Clock, tmp_path: Path) -> None:
-    """A data folder restored from an older copy knows nothing of what was rented since."""
-    old = tmp_path / "old"
-    old.mkdir()
-    async with Ledger(old):
-        pass
-    copy = (old / "leases.sqlite").read_bytes()
-    async with lessor(rented, old, clock) as (each, _, _):
-        await steps(each, clock, 240)
-        assert len(rented.labels()) == 1
-    (old / "leases.sqlite").write_bytes(copy)
-    clock.sleep(300)
-    async with lessor(rented, old, clock, always=False) as (each, ledger, _):
-        await steps(each, clock, 240)
-        assert rented.labels() == []
-        [row] = await ledger.recent()
-        assert row.reason == "found on the network, where it should not be"
-
-
-async def test_another_nodes_machines_are_left_alone(
-    rented: Network, clock: Clock, tmp_path: Path
-) -> None:
-    one, other = tmp_path / "one", tmp_path / "other"
-    one.mkdir()
-    other.mkdir()
-    async with lessor(rented, one, clock) as (each, _, _):
-        await steps(each, clock, 240)
-        async with lessor(rented, other, clock, always=False) as (beside, _, _):
-            await steps(beside, clock, 1300)
-            assert await stop(beside, clock, 60)
-        assert len(rented.labels()) == 1
-
-
-async def test_a_rent_whose_answer_is_late_is_waited_for(
-    rented: Network, clock: Clock, tmp_path: Path
-) -> None:
-    """The node dies over a call that the network is still busy with, and nobody needs it any more."""
-    late = Late(rented.make, clock, 20.0)
-    slow = replace(rented, make=lambda: late)
-    async with lessor(slow, tmp_path, clock) as (each, ledger, _):
-        await each.step()
-        await each.step()
-        assert [row.state for row in await ledger.live()] == [State.ASKED]
-    assert rented.labels() == []
-    async with lessor(slow, tmp_path, clock, always=False) as (each, ledger, _):
-        for row in await ledger.live():
-            await ledger.releasing(row.number, "nobody needs it")
-        await steps(each, clock, 300)
-        assert late.did, "the network did it after all"
-        assert rented.labels() == []
-        assert await ledger.live() == ()
 
 
 async def test_no_credit_is_said_and_nothing_is_left(
@@ -207,7 +53,7 @@ async def test_a_price_over_the_quote_is_not_paid(
 
         monkeypatch.setattr(provisioner, "lease", dearer)
         plan = Plan("gpu", akash.want, Cap(2_000_000, 20_000_000), always=True)
-        each = Lessor(provisioner, ledger, plan, Guest(), clock)
+        each = Lessor(provisioner, ledger, plan, Guest(MODEL), clock)
         await steps(each, clock, 60)
         assert akash.labels() == []
         assert "not as quoted" in (await ledger.recent())[-1].reason
@@ -273,7 +119,13 @@ async def test_a_defect_is_said_by_its_type_and_ends_no_lessor(
 
         with monkeypatch.context() as patched:
             patched.setattr(provisioner, "owned", broken)
-            each = Lessor(provisioner, ledger, Plan("gpu", akash.want, CAP), Guest(), clock)
+            each = Lessor(
+                provisioner,
+                ledger,
+                Plan("gpu", akash.want, Cap(2_000_000, 20_000_000)),
+                Guest(MODEL),
+                clock,
+            )
             assert await each.step() == 1.0
             assert each.why == "a defect of this node: OverflowError"
             # For as long as it takes: the pauses grow no further than to a minute.
@@ -285,3 +137,99 @@ async def test_a_defect_is_said_by_its_type_and_ends_no_lessor(
         each.need()
         await steps(each, clock, 60)
         assert len(akash.labels()) == 1
+
+
+def _with(akash: Network, **change: object) -> Network:
+    """The same account, with another machine wanted."""
+    if any(hasattr(akash.want.container, name) for name in change):
+        change = {"container": replace(akash.want.container, **change)}  # type: ignore[arg-type]
+    return replace(akash, want=replace(akash.want, **change))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"image": "vllm/vllm-openai:v0.12.0"},
+        {"args": ("--model", MODEL, "--max-model-len", "16384")},
+        {"env": {"HF_TOKEN": "hf_0123"}},
+        {"port": 8080},
+        {"gpus": ("h100",), "max_hourly": Decimal("1.90")},
+        {"count": 2, "max_hourly": Decimal("1.90")},
+        {"regions": ("eu-west",)},
+        {"vram": 24},
+        {"memory": 32},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+async def test_a_machine_of_another_shape_is_ended_before_one_of_this_is_rented(
+    akash: Network, clock: Clock, tmp_path: Path, change: dict[str, object]
+) -> None:
+    async with lessor(akash, tmp_path, clock) as (each, ledger, guest):
+        await serve(each, ledger, guest, clock)
+    [old] = akash.sandbox.alive
+    async with lessor(_with(akash, **change), tmp_path, clock) as (each, ledger, guest):
+        row = await serve(each, ledger, guest, clock)
+        assert row.number == 2
+        [made] = akash.sandbox.alive
+        assert made.dseq != old.dseq
+        assert "another machine" in (await ledger.row(1)).reason
+        # And that one stays.
+        await steps(each, clock, 1300)
+        assert [row.number for row in await ledger.live()] == [2]
+
+
+@pytest.mark.parametrize("change", [{"hours": 2}, {"max_hourly": Decimal("0.50")}])
+async def test_a_machine_that_serves_is_kept_where_hours_or_a_price_above_it_change(
+    akash: Network, clock: Clock, tmp_path: Path, change: dict[str, object]
+) -> None:
+    async with lessor(akash, tmp_path, clock) as (each, ledger, guest):
+        row = await serve(each, ledger, guest, clock)
+    async with lessor(_with(akash, **change), tmp_path, clock) as (each, ledger, guest):
+        assert (await serve(each, ledger, guest, clock)).number == row.number
+
+
+@pytest.mark.parametrize("state", [State.INTENDED, State.ASKED, State.LEASED])
+async def test_a_lease_under_way_to_another_shape_is_given_up(
+    akash: Network, clock: Clock, tmp_path: Path, state: State
+) -> None:
+    akash.sandbox.starts_after = 1000
+    async with lessor(akash, tmp_path, clock) as (each, ledger, _):
+        await each.step()
+        while (row := (await ledger.live())[0]).state != state:
+            clock.sleep(0.1 if state == State.ASKED else min(await each.step(), 5))
+            if state == State.ASKED:
+                assert await ledger.asked(row.number, int(clock.now))
+    akash.sandbox.starts_after = 1
+    changed = _with(akash, image="vllm/vllm-openai:v0.12.0")
+    async with lessor(changed, tmp_path, clock) as (each, ledger, guest):
+        row = await serve(each, ledger, guest, clock)
+        assert (row.number, row.shape) == (2, ledger.shape(changed.want))
+        assert akash.labels() == [row.label]
+
+
+async def test_a_change_of_the_shape_passes_no_cap(clock: Clock, tmp_path: Path) -> None:
+    """Hours that are paid ahead are not paid back: with room for one of them the next machine waits."""
+    async with network("ionet", tmp_path) as ionet:
+        tight = Cap(hour=400_000, day=5_000_000)
+        async with lessor(ionet, tmp_path, clock, cap=tight) as (each, ledger, guest):
+            await serve(each, ledger, guest, clock)
+            paid = ionet.sandbox.spent
+        changed = _with(ionet, image="vllm/vllm-openai:v0.12.0")
+        async with lessor(changed, tmp_path, clock, cap=tight) as (each, ledger, guest):
+            await steps(each, clock, 1800)
+            assert (ionet.labels(), ionet.sandbox.spent) == ([], paid)
+            assert "cap is" in each.why
+            await serve(each, ledger, guest, clock)
+            assert ionet.sandbox.spent == 2 * paid
+
+
+async def test_a_lease_that_costs_more_than_the_config_allows_by_now_is_not_renewed(
+    akash: Network, clock: Clock, tmp_path: Path
+) -> None:
+    async with lessor(akash, tmp_path, clock) as (each, ledger, guest):
+        row = await serve(each, ledger, guest, clock)
+    dear = _with(akash, max_hourly=Decimal("0.30"))
+    async with lessor(dear, tmp_path, clock) as (each, ledger, guest):
+        await steps(each, clock, 2 * 3600)
+        assert akash.labels() == []
+        assert (await ledger.row(row.number)).until <= row.until

@@ -13,6 +13,7 @@ import pytest
 
 # What each prints besides base_url and api_key, and a path that asks for a key.
 NAMES = {
+    "akash": (set(), "/v1/deployments"),
     "ionet": (set(), "/enterprise/v1/io-cloud/caas/deployments"),
     "render": ({"secret_key"}, "/v1/jobs"),
     "gpunet": ({"rpc", "contract", "machine"}, "/models"),

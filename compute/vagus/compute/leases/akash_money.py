@@ -9,9 +9,11 @@ from decimal import ROUND_CEILING, Decimal, InvalidOperation
 
 from vagus.protocol import Retry
 
-__all__ = ["BLOCKS_PER_HOUR", "DENOM", "dollars_per_hour", "units_per_block", "usd"]
+__all__ = ["BLOCKS_PER_HOUR", "DENOM", "LEAST", "dollars_per_hour", "units_per_block", "usd"]
 
 DENOM = "uact"
+# The least that an escrow is opened with, in USD.
+LEAST = Decimal("0.5")
 # A block comes each six seconds on average, as Console counts.
 BLOCKS_PER_HOUR = 600
 _MILLION = 1_000_000

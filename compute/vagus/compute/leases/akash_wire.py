@@ -63,10 +63,18 @@ class Service(msgspec.Struct):
     uris: list[Word] | None = None
 
 
+class Forwarded(msgspec.Struct):
+    """A container's port as its provider has it."""
+
+    host: Word
+    externalPort: int  # noqa: N815 - the API's name
+
+
 class Status(msgspec.Struct):
     """What a provider says of a lease."""
 
     services: dict[str, Service] | None = None
+    forwarded_ports: dict[str, list[Forwarded] | None] | None = None
 
 
 class ChainLease(msgspec.Struct):

@@ -15,9 +15,10 @@ import msgspec
 from yarl import URL
 
 from vagus.compute.bounds import one_line
-from vagus.compute.connector import BoundedConnector
+from vagus.compute.connector import guarded_session
 from vagus.compute.decoding import decode
-from vagus.compute.http_bounds import wait_of
+from vagus.compute.hiding import Hider
+from vagus.compute.http_bounds import MAX_ERROR, PASSING, wait_of
 from vagus.compute.pinning import Reach, check_url
 from vagus.protocol import Refuse, Retry
 
@@ -26,9 +27,6 @@ __all__ = ["Api", "ApiRefused", "encode_query"]
 T = TypeVar("T")
 
 MAX_ANSWER = 4 << 20
-MAX_ERROR = 64 << 10
-# The rest of 4xx and 3xx says no to this request; these say not now.
-PASSING = frozenset({408, 409, 425, 429})
 
 
 class ApiRefused(Refuse):
@@ -44,7 +42,7 @@ class Api:
     """Connections to one API, used as `async with`. Raises Refuse for a URL that leads where it must not.
 
     base_url: without the query; paths are appended to it. secrets: what no error may repeat, whoever
-    echoes it. timeout: seconds for a whole call.
+    echoes it; `hide` names more of them. timeout: seconds for a whole call.
     """
 
     def __init__(
@@ -52,24 +50,15 @@ class Api:
     ) -> None:
         check_url(base_url, Reach.NAMED)
         self._base = base_url.rstrip("/")
-        self._secrets = tuple(each for each in secrets if each)
+        self._hidden = Hider(secrets)
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
         self.host = urlsplit(base_url).netloc
         self.path = urlsplit(self._base).path
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            headers={
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
-                "User-Agent": "vagus",
-            },
-            connector=BoundedConnector(reach=Reach.NAMED, limit=16, keepalive_timeout=3),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
-            auto_decompress=False,
-            read_bufsize=8 << 10,
+        self._session = guarded_session(
+            {"Accept": "application/json"}, reach=Reach.NAMED, connect_timeout=10, limit=16
         )
         return self
 
@@ -82,6 +71,10 @@ class Api:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Let no error repeat these either, from now on: what is about to be sent."""
+        self._hidden.add(secrets)
 
     async def call(
         self,
@@ -97,7 +90,7 @@ class Api:
         """Ask, and return a 2xx answer's JSON as this type. Raises Retry and ApiRefused.
 
         Retry for what may have been done all the same too: a cut connection, a timeout, a 5xx, an
-        answer that is not of this type. No error quotes what was sent.
+        answer that is not of this type. No error repeats a secret.
         """
         what = f"{method} {path}"
         try:
@@ -150,7 +143,7 @@ class Api:
             response.close()
 
     def _said(self, status: int, body: bytes) -> str:
-        """Return what an error's body says, for people."""
+        """Return what an error's body says, for people; secrets are out before it is cut to a line."""
         if status in {401, 403}:
             return ": the key is not accepted"
         try:
@@ -158,11 +151,6 @@ class Api:
         except UnicodeDecodeError:
             return ""
         return f": {one_line(self._hidden(text))}" if text else ""
-
-    def _hidden(self, text: str) -> str:
-        for each in self._secrets:
-            text = text.replace(each, "…")
-        return text
 
 
 def encode_query(query: Mapping[str, str]) -> str:

@@ -76,7 +76,9 @@ class Quote:
 
     offer: what the network needs to find it again. hourly: the most it costs, USD per hour for all its
     GPUs; `lease` agrees to no more. prepaid: its hours are paid when they are rented, and a release
-    gives none back; else only what passes until the release is paid.
+    gives none back; else only what passes until the release is paid. held: USD that the network takes as a
+    deposit and pays the machine out of to the last cent, unless it is released before: where that is
+    more than the hours that are wanted, the caps must have room for it.
     """
 
     want: Want
@@ -85,6 +87,7 @@ class Quote:
     hourly: Decimal
     region: str = "unknown"
     prepaid: bool = False
+    held: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)

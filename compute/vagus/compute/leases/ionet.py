@@ -13,16 +13,14 @@ import math
 import pathlib
 import time
 from decimal import Decimal
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from vagus.compute.backends.http import read_key
 from vagus.compute.http_bounds import Endpoint
-from vagus.compute.leases.api import Api, ApiRefused
-from vagus.compute.leases.base import Lease, Provisioner, Quote, Want
-from vagus.compute.leases.checks import check_address, matches, reach_of
+from vagus.compute.leases.api import ApiRefused
+from vagus.compute.leases.base import Lease, Quote, Want
+from vagus.compute.leases.checks import matches
 from vagus.compute.leases.ionet_wire import (
     Containers,
     Deployed,
@@ -36,6 +34,7 @@ from vagus.compute.leases.ionet_wire import (
     Price,
     Replicas,
 )
+from vagus.compute.leases.keyed import KeyedProvisioner
 from vagus.protocol import Refuse, Retry
 
 __all__ = ["IonetProvisioner"]
@@ -53,14 +52,15 @@ MAX_PAGES = 100
 MAX_PRICED = 12
 
 
-class IonetProvisioner(Provisioner):
+class IonetProvisioner(KeyedProvisioner):
     """One account; base_url is the API's root, as io.net's own client takes it.
 
     path: where a container's API begins at its address.
     """
 
     network = "io.net"
-
+    title = "io.net"
+    root = CAAS
     # A call may take half a minute, and be listed some time after.
     settles = 90.0
 
@@ -72,30 +72,7 @@ class IonetProvisioner(Provisioner):
         base_url: str = BASE_URL,
         timeout: float = 30.0,
     ) -> None:
-        self._key_file = api_key_file
-        self._path = path
-        self._base_url = base_url
-        self._timeout = timeout
-        self._api: Api | None = None
-        self._headers: dict[str, str] = {}
-
-    async def __aenter__(self) -> Self:
-        key = read_key(self._key_file)
-        self._headers = {"x-api-key": key}
-        api = Api(self._base_url + CAAS, secrets=(key,), timeout=self._timeout)
-        self._api = await api.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        api, self._api = self._api, None
-        self._headers = {}
-        if api is not None:
-            await api.__aexit__(kind, error, trace)
+        super().__init__(api_key_file, base_url=base_url, path=path, timeout=timeout)
 
     async def quote(self, want: Want) -> tuple[Quote, ...]:
         """Return a quote for each kind of hardware and place, cheapest first."""
@@ -115,6 +92,7 @@ class IonetProvisioner(Provisioner):
 
     async def lease(self, quote: Quote, label: str, api_key: str) -> Lease:
         """Deploy the container, or return the deployment that has the label."""
+        self._hide(quote.want.container, api_key)
         found = [each for each in await self._deployments() if each.name == label]
         alive = [each for each in found if not each.over]
         if alive:
@@ -144,8 +122,7 @@ class IonetProvisioner(Provisioner):
         containers = await self._call("GET", path, Containers)
         for worker in containers.data.workers:
             if worker.public_url:
-                url = check_address(worker.public_url) + self._path
-                return Endpoint(url, reach=reach_of(self._base_url))
+                return self._endpoint(worker.public_url)
         return None
 
     async def renew(self, lease: Lease, ends: float) -> Lease:
@@ -294,10 +271,8 @@ class IonetProvisioner(Provisioner):
         query: dict[str, str] | None = None,
         body: bytes | None = None,
     ) -> T:
-        if self._api is None:
-            raise Retry("the connection to io.net is closed")
         return await self._api.call(
-            method, path, answer, query=query, body=body, headers=self._headers
+            method, path, answer, query=query, body=body, headers={"x-api-key": self._key}
         )
 
 

@@ -12,7 +12,7 @@ from types import MappingProxyType, TracebackType
 from typing import Annotated, Literal, Self
 
 import structlog
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from vagus.compute.backends.openai import ModelConfig
 from vagus.compute.base import Answer, Backend, Barred, Completion, Delta, Message, Model
@@ -23,7 +23,7 @@ from vagus.compute.leases.ledger import Ledger
 from vagus.compute.leases.lessor import Lessor, Plan
 from vagus.compute.leases.spend import Cap, micros
 from vagus.compute.money import Money
-from vagus.compute.price import Price, Usage
+from vagus.compute.price import NoFloat, Price, Usage
 from vagus.compute.routing.capacity import Capacity, CapacityConfig
 from vagus.protocol import Refuse, Retry
 
@@ -37,7 +37,7 @@ TRIES = 4
 ALONE = 60.0
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=512)]
-Usd = Annotated[Decimal, Field(gt=0, max_digits=18, decimal_places=6)]
+Usd = Annotated[Decimal, NoFloat, Field(gt=0, max_digits=18, decimal_places=6)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
 Size = Annotated[int, Field(ge=1, le=1 << 20)]
 
@@ -81,6 +81,15 @@ class LeasedConfig(BackendConfig):
     gone_after: Seconds = 120.0
     timeout: Seconds = 120.0
     read_timeout: Seconds = 60.0
+
+    @model_validator(mode="after")
+    def _keeps_its_key(self) -> Self:
+        if self.key_env in self.env:
+            raise ValueError(
+                f"env: {self.key_env} is where the node puts the server's key: take it out, "
+                "or name another variable by key_env"
+            )
+        return self
 
     def plan(self) -> Plan:
         """Return it as a lessor takes it."""
@@ -129,6 +138,7 @@ class LeasedBackend(Backend, abc.ABC):
         self._lessor: Lessor | None = None
         self._money = Money()
         self._unserved_since: float | None = None
+        self._saving = ""
         self._capacity = Capacity(config.capacity, time.monotonic)
         self._client: ChatClient | None = None
         self._endpoint: Endpoint | None = None
@@ -154,18 +164,18 @@ class LeasedBackend(Backend, abc.ABC):
         self._capacity.used(usage)
         self._unserved_since = None
         if elsewhere is None:
+            self._saving = ""
             self._lessor.need()
             return
         try:
             hour = Decimal(self._money.parts(self.settings.max_hourly))
         except Retry as error:
-            self._lessor.why = error.reason
+            self._saving = error.reason
             return
         wanted, reason = self._capacity.decide(elsewhere, hour, leased=self._client is not None)
+        self._saving = "" if wanted else reason
         if wanted:
             self._lessor.need()
-        elif self._client is None:
-            self._lessor.why = reason
 
     async def __aenter__(self) -> Self:
         if self._folder is None:
@@ -303,5 +313,6 @@ class LeasedBackend(Backend, abc.ABC):
             self._lessor.doubt()
 
     def _waiting(self) -> str:
-        why = "it is closed" if self._lessor is None else self._lessor.why
+        # Whoever asked an intent can read this: what a network said is for the node's own log.
+        why = "it is closed" if self._lessor is None else self._saving or "the log says why"
         return f"backend {self.name} has no machine that serves: {why}"

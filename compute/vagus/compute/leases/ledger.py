@@ -13,10 +13,13 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from decimal import Decimal
 from types import TracebackType
 from typing import Self, TypeVar
 
-from vagus.compute.leases.base import Quote, span
+import msgspec
+
+from vagus.compute.leases.base import Quote, Want, span
 from vagus.compute.leases.records import (
     FILE,
     OVER,
@@ -88,19 +91,40 @@ class Ledger:
         """Return the API key of a lease's server: the same for the same label, and nobody else's."""
         return hmac.new(self._secret, label.encode(), hashlib.sha256).hexdigest()[:48]
 
+    def shape(self, want: Want) -> str:
+        """Return what machines of one want have alike, whatever its hours and its price.
+
+        Keyed, for an environment may hold secrets. JSON begins as no label does: it is nobody's key.
+        """
+        container = replace(want.container, env=dict(want.container.env))
+        gpus, regions = tuple(sorted(want.gpus)), tuple(sorted(want.regions))
+        alike = replace(
+            want,
+            container=container,
+            gpus=gpus,
+            regions=regions,
+            hours=0.0,
+            max_hourly=Decimal(0),
+        )
+        said = msgspec.json.encode(alike, order="deterministic")
+        return hmac.new(self._secret, said, hashlib.sha256).hexdigest()
+
     async def intend(self, backend: str, network: str, quote: Quote, cap: Cap, now: int) -> Row:
-        """Book a lease to be. Raises Refuse where that passes a cap."""
+        """Book a lease to be. Raises Refuse where that passes a cap, or would if the node never came back."""
         rate = micros(quote.hourly)
         until = now + span(quote.want)
+        emptied = now + -(-micros(quote.held) * HOUR // max(1, rate))
+        shape = self.shape(quote.want)
 
         def write(db: sqlite3.Connection) -> int:
             new = priced(0, rate, quote.prepaid, now, now, until)
-            cap.check([*bookings(db, backend, now), new], now)
+            forgotten = new if quote.prepaid else replace(new, ends=max(until, emptied))
+            cap.check([*bookings(db, backend, now), forgotten], now)
             values = (backend, network, quote.offer, quote.gpu, quote.region, rate, quote.prepaid)
             number = db.execute(
                 "INSERT INTO lease (state, backend, network, offer, gpu, region, rate, prepaid, begun,"
-                " until) VALUES ('intended', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*values, now, until),
+                " until, shape) VALUES ('intended', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*values, now, until, shape),
             ).lastrowid
             assert number is not None  # noqa: S101 - a row was inserted
             book(db, replace(new, lease=number))

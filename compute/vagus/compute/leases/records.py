@@ -31,7 +31,7 @@ __all__ = [
 
 FILE = "leases.sqlite"
 PREFIX = "vagus-"
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE ledger (id BLOB NOT NULL, secret BLOB NOT NULL) STRICT;
 CREATE TABLE lease (
@@ -50,7 +50,8 @@ CREATE TABLE lease (
   asked INTEGER NOT NULL DEFAULT 0,
   ended INTEGER NOT NULL DEFAULT 0,
   lost INTEGER NOT NULL DEFAULT 0,
-  reason TEXT NOT NULL DEFAULT ''
+  reason TEXT NOT NULL DEFAULT '',
+  shape TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE TABLE booking (
   lease INTEGER NOT NULL REFERENCES lease (number),
@@ -61,6 +62,8 @@ CREATE TABLE booking (
 ) STRICT;
 CREATE INDEX booking_ends ON booking (ends);
 """
+# What brings a ledger of the version before to the next: machines are rented by it, so none is left behind.
+_STEPS = {1: "ALTER TABLE lease ADD COLUMN shape TEXT NOT NULL DEFAULT ''"}
 
 
 class State(enum.StrEnum):
@@ -92,7 +95,8 @@ class Row:
     """A lease as the ledger has it; times in Unix seconds, rate in micro-USD per hour.
 
     id: the network's, empty while it is not known. until: when the time that is booked ends. asked: when
-    the network was last asked to rent it, 0 for never. ended: 0 while it is not over.
+    the network was last asked to rent it, 0 for never. ended: 0 while it is not over. shape: what it is a
+    machine of, by `Ledger.shape`; empty where that is not known.
     """
 
     number: int
@@ -112,6 +116,7 @@ class Row:
     lost: bool
     reason: str
     until: int
+    shape: str
 
     @property
     def lease(self) -> Lease:
@@ -130,7 +135,7 @@ def rows(
     """Return the leases of a condition."""
     found = db.execute(
         "SELECT number, backend, network, state, id, offer, gpu, region, rate, prepaid, begun,"  # noqa: S608 - our own words
-        " asked, ended, lost, reason, until"
+        " asked, ended, lost, reason, until, shape"
         f" FROM lease WHERE {where}",
         values,
     )
@@ -155,6 +160,7 @@ def _row(
     lost: int,
     reason: str,
     until: int,
+    shape: str,
 ) -> Row:
     return Row(
         number=number,
@@ -174,6 +180,7 @@ def _row(
         lost=bool(lost),
         reason=reason,
         until=until,
+        shape=shape,
     )
 
 
@@ -251,7 +258,8 @@ def opened(path: pathlib.Path, *, reading: bool = False) -> tuple[sqlite3.Connec
             _prepare(db)
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version != _VERSION:
-            raise Refuse(f"{path} has version {version}, this vagus knows {_VERSION}")
+            todo = "; a start of the node brings it there" if version in _STEPS else ""
+            raise Refuse(f"{path} has version {version}, this vagus knows {_VERSION}{todo}")
         found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise Refuse(f"{path}, the ledger of leases, is damaged ({found})")
@@ -263,14 +271,19 @@ def opened(path: pathlib.Path, *, reading: bool = False) -> tuple[sqlite3.Connec
 
 
 def _prepare(db: sqlite3.Connection) -> None:
-    """Make the tables of a new file; what is there stays."""
+    """Make the tables of a new file, and bring those of an older version to this one."""
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
     with transaction(db):
-        version = db.execute("PRAGMA user_version").fetchone()[0]
+        found = version = db.execute("PRAGMA user_version").fetchone()[0]
         if not version and not db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
             for statement in filter(str.strip, _SCHEMA.split(";")):
                 db.execute(statement)
-            db.execute(f"PRAGMA user_version={_VERSION}")
+            version = _VERSION
             made = (secrets.token_bytes(8), secrets.token_bytes(32))
             db.execute("INSERT INTO ledger VALUES (?, ?)", made)
+        while version in _STEPS:
+            db.execute(_STEPS[version])
+            version += 1
+        if version != found:
+            db.execute(f"PRAGMA user_version={version}")

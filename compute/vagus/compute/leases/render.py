@@ -15,16 +15,15 @@ import pathlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from vagus.compute.backends.http import read_key
 from vagus.compute.http_bounds import Endpoint
-from vagus.compute.leases.api import Api, ApiRefused
-from vagus.compute.leases.base import Container, Lease, Provisioner, Quote, Want
-from vagus.compute.leases.checks import check_address, matches, reach_of
+from vagus.compute.leases.api import ApiRefused
+from vagus.compute.leases.base import Container, Lease, Quote, Want
+from vagus.compute.leases.checks import matches
+from vagus.compute.leases.keyed import KeyedProvisioner
 from vagus.compute.leases.render_signature import canonical_json, signed_headers
 from vagus.compute.leases.render_wire import Job, Jobs, Runs
 from vagus.protocol import Refuse, Retry
@@ -55,7 +54,7 @@ class GpuOffer:
     hourly: Decimal
 
 
-class RenderProvisioner(Provisioner):
+class RenderProvisioner(KeyedProvisioner):
     """One API key. offers: what the operator says there is, and for how much.
 
     allowed_ips: the addresses that may connect to a machine, as CIDR; none for all. path: where the
@@ -63,6 +62,7 @@ class RenderProvisioner(Provisioner):
     """
 
     network = "render"
+    title = "Dispersed"
     # A call may take half a minute, and be listed some time after.
     settles = 90.0
 
@@ -77,32 +77,10 @@ class RenderProvisioner(Provisioner):
         base_url: str = BASE_URL,
         timeout: float = 30.0,
     ) -> None:
+        super().__init__(secret_key_file, base_url=base_url, path=path, timeout=timeout)
         self._public_key = public_key
-        self._secret_key_file = secret_key_file
-        self._secret_key = ""
         self._offers = offers
         self._allowed_ips = allowed_ips
-        self._path = path
-        self._base_url = base_url
-        self._timeout = timeout
-        self._api: Api | None = None
-
-    async def __aenter__(self) -> Self:
-        self._secret_key = read_key(self._secret_key_file)
-        api = Api(self._base_url, secrets=(self._secret_key,), timeout=self._timeout)
-        self._api = await api.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        api, self._api = self._api, None
-        self._secret_key = ""
-        if api is not None:
-            await api.__aexit__(kind, error, trace)
 
     async def quote(self, want: Want) -> tuple[Quote, ...]:
         """Return the operator's own offers that will do; whether one is free, the job shows."""
@@ -120,6 +98,7 @@ class RenderProvisioner(Provisioner):
 
     async def lease(self, quote: Quote, label: str, api_key: str) -> Lease:
         """Create the job, or return the one that has the label."""
+        self._hide(quote.want.container, api_key)
         found = [each for each in await self._jobs() if each.title == label]
         alive = [each for each in found if each.status not in OVER | ENDING]
         if alive:
@@ -149,8 +128,7 @@ class RenderProvisioner(Provisioner):
             for url in run.node_urls or ():
                 if url.description != "ssh":
                     scheme = "https" if url.tls else "http"
-                    found = check_address(f"{scheme}://{url.hostname}:{url.port}")
-                    return Endpoint(found + self._path, reach=reach_of(self._base_url))
+                    return self._endpoint(f"{scheme}://{url.hostname}:{url.port}")
         return None
 
     async def renew(self, lease: Lease, ends: float) -> Lease:
@@ -246,14 +224,11 @@ class RenderProvisioner(Provisioner):
         query: Mapping[str, str] | None = None,
         body: object = None,
     ) -> T:
-        if self._api is None:
-            raise Retry("the connection to Dispersed is closed")
+        api = self._api
         data = b"" if body is None else canonical_json(body)
-        headers = signed_headers(
-            self._public_key, self._secret_key, method, self._api.path + path, query, data
-        )
+        headers = signed_headers(self._public_key, self._key, method, api.path + path, query, data)
         try:
-            return await self._api.call(
+            return await api.call(
                 method, path, answer, query=query, body=data or None, headers=headers
             )
         except ApiRefused as error:

@@ -62,8 +62,10 @@ async def end(backend: LeasedBackend, folder: pathlib.Path, *, seconds: float) -
     """End what is marked for it, where no node runs; return what could not be ended in that time."""
     async with Ledger(folder) as ledger, backend.provisioner() as provisioner:
         lessor = Lessor(provisioner, ledger, backend.settings.plan(), backend)
-        for _ in range(max(1, round(seconds / PAUSE))):
-            if await lessor.release():
-                return ()
+        clock = asyncio.get_running_loop().time
+        until = clock() + seconds
+        while not await lessor.release():
+            if clock() + PAUSE > until:
+                break
             await asyncio.sleep(PAUSE)
         return tuple(row for row in await ledger.live(backend.name) if row.state == State.RELEASING)

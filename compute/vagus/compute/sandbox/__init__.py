@@ -22,6 +22,10 @@ SANDBOXES: dict[str, Entry] = {
     "akashml": Entry("openai:AkashMLSandbox", "AkashML: tokens, OpenAI's API"),
     "gpunet": Entry("gpunet:GpuNetSandbox", "GPU.net: a rented machine, and the market's contract"),
     "ionet": Entry("ionet:IonetSandbox", "io.net CaaS: containers on GPUs, paid by the hour"),
+    "ionet-confidential": Entry(
+        "ionet_confidential:ConfidentialSandbox",
+        "io.net's confidential inference: answers that are signed, without an enclave",
+    ),
     "ionet-intelligence": Entry(
         "openai:IonetIntelligenceSandbox", "io.net Intelligence: tokens, OpenAI's API"
     ),

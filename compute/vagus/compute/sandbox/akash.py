@@ -4,10 +4,8 @@ Source: the API's OpenAPI document and its source (akash-network/console, 2026-0
 """
 
 import secrets
-import time
 from collections.abc import Iterable
 from decimal import Decimal
-from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -30,8 +28,9 @@ from vagus.compute.sandbox.akash_chain import (
     shown,
     status,
 )
-from vagus.compute.sandbox.base import ApiError, Sandbox, json_response, read_json
-from vagus.compute.sandbox.machine import Machines, served_name
+from vagus.compute.sandbox.base import ApiError, json_response, read_json
+from vagus.compute.sandbox.machine import served_name
+from vagus.compute.sandbox.rental import RentalSandbox
 
 __all__ = ["AkashSandbox", "Deployment", "Provider"]
 
@@ -94,8 +93,8 @@ class _Deposit(msgspec.Struct):
     data: _Deposited
 
 
-class AkashSandbox(Sandbox):
-    """`deployments` are what was made, by number; `credit` is what is left in USD.
+class AkashSandbox(RentalSandbox):
+    """`deployments` are what was made, by number.
 
     bids_after, starts_after: looks until a further provider has bid, until a server has an address.
     indexed_after: looks until the API's database knows a deployment. managed: whether Console decides
@@ -105,7 +104,6 @@ class AkashSandbox(Sandbox):
 
     def __init__(self, *, port: int = 0, upstream: str | None = None) -> None:
         super().__init__(port=port, upstream=upstream)
-        self.machines = Machines(upstream)
         self.providers = [
             Provider("akash1" + letter * 38, Decimal(hourly), gpus)
             for letter, hourly, gpus in (
@@ -115,25 +113,14 @@ class AkashSandbox(Sandbox):
             )
         ]
         self.deployments: dict[str, Deployment] = {}
-        self.credit = Decimal(100)
         self.bids_after = 1
         self.starts_after = 1
         self.indexed_after = 0
         self.managed = True
         self.deposits = True
         self.wants_manifest = False
-        self.ahead = 0.0
         self._last = 0
         self._ended: list[str] = []
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await super().__aexit__(kind, error, trace)
-        await self.machines.close()
 
     def routes(self) -> Iterable[web.RouteDef]:
         """Return the API's calls."""
@@ -166,14 +153,7 @@ class AkashSandbox(Sandbox):
         """Know a caller by `x-api-key`; the market and the chain's own data are for anyone."""
         if request.path.startswith(("/v1/gpu-prices", "/v1/deployment/")):
             return
-        given = request.headers.get("x-api-key", "").encode()
-        if not secrets.compare_digest(given, self.api_key.encode()):
-            raise ApiError(401, "Unauthorized")
-
-    @property
-    def now(self) -> float:
-        """The sandbox's time, Unix seconds."""
-        return time.time() + self.ahead
+        self.check_key(request, "Unauthorized")
 
     @property
     def alive(self) -> list[Deployment]:
@@ -181,12 +161,21 @@ class AkashSandbox(Sandbox):
         self._settle()
         return [each for each in self.deployments.values() if each.state == "active"]
 
-    async def lose(self, dseq: str) -> None:
+    def rented(self) -> dict[str, str]:
+        """Return the open deployments' placements by their numbers."""
+        return {each.dseq: each.label for each in self.alive}
+
+    async def charged(self) -> Decimal:
+        """Return what escrows have paid out."""
+        await self._pass_time()
+        return sum((each.paid for each in self.deployments.values()), Decimal(0))
+
+    async def lose(self, ident: str) -> None:
         """Let a deployment's provider disappear with its machine."""
-        found = self.deployments[dseq]
+        found = self.deployments[ident]
         if found.provider is not None:
             found.provider.online = False
-        await self.machines.stop(dseq)
+        await self.machines.stop(ident)
 
     def _settle(self) -> None:
         """Let escrows pay for the blocks that have passed, refill those that may be, close the empty."""

@@ -42,7 +42,10 @@ LOOK_AHEAD, TARGET = 24, 48
 
 @dataclass
 class Provider:
-    """Someone who bids. hourly: USD for one GPU; gpus: `model/ram` of what it has, by number."""
+    """Someone who bids. hourly: USD for one GPU; gpus: `model/ram` of what it has, by number.
+
+    forwards: whether it forwards ports instead of giving names.
+    """
 
     address: str
     hourly: Decimal
@@ -50,6 +53,7 @@ class Provider:
     auditors: tuple[str, ...] = ()
     online: bool = True
     denom: str = DENOM
+    forwards: bool = False
 
 
 @dataclass
@@ -243,7 +247,13 @@ def status(found: Deployment, up: bool, uri: str | None) -> dict[str, Any]:
         "ready_replicas": ready,
         "available_replicas": ready,
     }
-    return {"forwarded_ports": {}, "ips": {}, "services": {name: service}}
+    ports: dict[str, Any] = {}
+    if uri is not None and found.provider is not None and found.provider.forwards:
+        host, _, port = uri.partition(":")
+        inside = found.service["expose"][0]["port"]
+        ports[name] = [{"host": host, "port": inside, "externalPort": int(port)}]
+        service["uris"] = []
+    return {"forwarded_ports": ports, "ips": {}, "services": {name: service}}
 
 
 def full(found: Deployment) -> dict[str, Any]:

@@ -10,8 +10,10 @@ and what it signs or counts is worth nothing.
 
 import abc
 import asyncio
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from decimal import Decimal
 from types import TracebackType
 from typing import ClassVar, Self, TypeVar
 
@@ -26,6 +28,7 @@ __all__ = ["GRACE", "MAX_BODY", "ApiError", "Sandbox", "json_response", "read_js
 T = TypeVar("T")
 
 MAX_BODY = 1 << 20
+_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 # Calls that are remembered.
 KEPT = 10_000
 # Seconds that calls under way have once a sandbox closes.
@@ -54,7 +57,7 @@ class Sandbox(abc.ABC):
     calls: what was asked last, `METHOD /path`, in order. A subclass gives the routes (under `root`), how
     its errors look, and how it knows a caller, where that is not by a bearer token. Its handlers
     raise `ApiError`. upstream: an OpenAI-compatible server that answers instead of a scripted model.
-    Entering raises Refuse for a port that can't be had.
+    Entering raises Refuse for a port that can't be had, and for an upstream that can be none.
     """
 
     root: ClassVar[str] = ""
@@ -70,6 +73,8 @@ class Sandbox(abc.ABC):
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
+        if self.upstream is not None and not _URL.fullmatch(self.upstream):
+            raise Refuse(f"{self.upstream} is no server's URL, as http://127.0.0.1:11434/v1")
         app = web.Application(client_max_size=MAX_BODY, middlewares=[self._serve])
         app.add_routes(self.routes())
         # Cancelled with its connection, a handler stops to work for a caller who left.
@@ -101,6 +106,10 @@ class Sandbox(abc.ABC):
         """Return what a client needs, as `vagus sandbox` prints it."""
         return {"base_url": self.base_url, "api_key": self.api_key}
 
+    def endow(self, credit: Decimal) -> None:
+        """Give the account so many USD. Raises Refuse where the network keeps none."""
+        raise Refuse("this sandbox keeps no account: leave its credit out")
+
     @abc.abstractmethod
     def routes(self) -> Iterable[web.RouteDef]:
         """Return the API's routes, their paths from the server's root."""
@@ -127,11 +136,14 @@ class Sandbox(abc.ABC):
         fault = self.faults.take(request.method, request.path)
         if fault is None:
             return await self._answer(request, handler)
-        await asyncio.sleep(fault.delay)
+        if not fault.after_work:
+            await asyncio.sleep(fault.delay)
         wrong = fault.hang_up or fault.status is not None
         if wrong and not fault.after_work:
             return self._fail(request, fault)
         response = await self._answer(request, handler)
+        if fault.after_work:
+            await asyncio.sleep(fault.delay)
         return self._fail(request, fault) if wrong else response
 
     async def _answer(

@@ -12,9 +12,10 @@ __all__ = ["Fault", "Faults"]
 class Fault:
     """What goes wrong with calls whose path has a match for `path`, of one method or of any.
 
-    delay: seconds before anything is done. status: the answer instead of the right one, with message
-    and headers; after_work: that answer comes once the work was done all the same. hang_up: the
-    connection is cut instead of an answer, before or after the work. times: how often, None for ever.
+    delay: seconds before anything is done, with after_work before the answer. status: the answer instead
+    of the right one, with message and headers; after_work: once the work was done all the same. hang_up: the
+    connection is cut instead of an answer, before or after the work. times: how often, None for ever;
+    skip: such calls that it lets pass before the first. share: of the rest, spread evenly.
     """
 
     path: str = ""
@@ -27,6 +28,8 @@ class Fault:
     after_work: bool = False
     hang_up: bool = False
     times: int | None = None
+    skip: int = 0
+    share: float = 1.0
 
 
 class Faults:
@@ -38,7 +41,7 @@ class Faults:
     def add(self, **fault: Any) -> Fault:
         """Switch a `Fault` of these fields on, and return it."""
         made = Fault(**fault)
-        self._on.append(_Switched(made, made.times))
+        self._on.append(_Switched(made, made.times, made.skip))
         return made
 
     def disappear(self, path: str = "") -> Fault:
@@ -49,11 +52,22 @@ class Faults:
         """Switch all of them off."""
         self._on.clear()
 
+    def left(self, fault: Fault) -> bool:
+        """Say whether a fault that was switched on may still happen."""
+        return any(each.fault is fault and each.left != 0 for each in self._on)
+
     def take(self, method: str, path: str) -> Fault | None:
         """Return what is to happen to this call, and count it."""
         for each in self._on:
             fault = each.fault
             if each.left != 0 and fault.method in {None, method} and re.search(fault.path, path):
+                if each.skip:
+                    each.skip -= 1
+                    continue
+                each.due += fault.share
+                if each.due < 1:
+                    continue
+                each.due -= 1
                 if each.left is not None:
                     each.left -= 1
                 return fault
@@ -64,3 +78,5 @@ class Faults:
 class _Switched:
     fault: Fault
     left: int | None
+    skip: int
+    due: float = 0.0

@@ -7,22 +7,20 @@ name is a second rent, the worst that an API without idempotency keys can do.
 """
 
 import math
-import secrets
-import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from types import TracebackType
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from vagus.compute.sandbox.base import ApiError, Sandbox, json_response
+from vagus.compute.sandbox.base import ApiError, json_response
 from vagus.compute.sandbox.ionet_requests import Deploy, Extend, invalid, number, read
-from vagus.compute.sandbox.machine import Machines, served_name
+from vagus.compute.sandbox.machine import served_name
+from vagus.compute.sandbox.rental import RentalSandbox
 
 __all__ = ["Deployment", "Hardware", "IonetSandbox"]
 
@@ -73,35 +71,22 @@ class Deployment:
 LOCATIONS = {9: ("DE", "Frankfurt"), 12: ("US", "United States")}
 
 
-class IonetSandbox(Sandbox):
-    """`deployments` are what was rented, by id; `credit` is what is left in USD, `spent` what went.
+class IonetSandbox(RentalSandbox):
+    """`deployments` are what was rented, by id; `spent` is what they cost, in USD.
 
     patience: looks at a deployment until it runs, and again as many until it has an address.
-    ahead: seconds that its clock is before this machine's.
     """
 
     def __init__(self, *, port: int = 0, upstream: str | None = None) -> None:
         super().__init__(port=port, upstream=upstream)
-        self.machines = Machines(upstream)
         self.hardware = {
             203: Hardware(203, "GeForce RTX 4090", Decimal("0.30"), 8, {9: 3, 12: 5}),
             190: Hardware(190, "H100 PCIe", Decimal("1.70"), 8, {12: 2}),
             7: Hardware(7, "A100-SXM4-80GB", Decimal("1.10"), 8, {9: 1}),
         }
         self.deployments: dict[str, Deployment] = {}
-        self.credit = Decimal(100)
         self.spent = Decimal(0)
         self.patience = 1
-        self.ahead = 0.0
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.machines.close()
-        await super().__aexit__(kind, error, trace)
 
     def routes(self) -> Iterable[web.RouteDef]:
         """Return the API's calls."""
@@ -133,19 +118,21 @@ class IonetSandbox(Sandbox):
         """Know a caller by `x-api-key`; what is there and costs how much is told to anyone."""
         if request.path in {CAAS + "/hardware", CAAS + "/price"}:
             return
-        given = request.headers.get("x-api-key", "").encode()
-        if not secrets.compare_digest(given, self.api_key.encode()):
-            raise ApiError(401, "Invalid API key")
-
-    @property
-    def now(self) -> float:
-        """The sandbox's time, Unix seconds."""
-        return time.time() + self.ahead
+        self.check_key(request, "Invalid API key")
 
     @property
     def alive(self) -> list[Deployment]:
         """What is rented and not over."""
         return [each for each in self.deployments.values() if each.status not in OVER]
+
+    def rented(self) -> dict[str, str]:
+        """Return the names of what is not over by their ids."""
+        return {each.id: each.name for each in self.alive}
+
+    async def charged(self) -> Decimal:
+        """Return what was paid for hours."""
+        await self._pass_time()
+        return self.spent
 
     async def lose(self, ident: str) -> None:
         """Let a deployment's machines be gone, as those of a provider who left."""

@@ -1,28 +1,35 @@
-"""io.net's confidential API on 127.0.0.1, in front of any backend: real signatures, no enclave.
+"""io.net's confidential API on 127.0.0.1: real signatures, no enclave.
 
 `vagus.compute.backends.ionet_confidential` says what is documented of the API. The key is made for
 each sandbox and held in this process's memory, so what it signs proves nothing to anyone.
 """
 
+import contextlib
 import hashlib
-import secrets
+from collections.abc import Iterable
 from types import TracebackType
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Self
 
 import msgspec
 from aiohttp import web
 from coincurve import PrivateKey
+from pydantic import ValidationError
+from typing_extensions import override
 
+from vagus.compute.backends.openai import OpenAIBackend, OpenAIConfig
 from vagus.compute.base import Backend, Completion, Message, Model
+from vagus.compute.price import Usage
+from vagus.compute.sandbox.base import ApiError, Sandbox, json_response, read_json
+from vagus.compute.sandbox.chat import ScriptedModel
 from vagus.protocol import Refuse, Retry, address_of, keccak256, sign
 
 __all__ = ["ConfidentialSandbox"]
 
-T = TypeVar("T")
-
 IMAGE = "sha256:" + "5a" * 32
 PATIENCE = 300.0
-MAX_BODY = 1 << 20
+# Under the name of a real one, where neither a backend nor an upstream says what is served.
+SCRIPTED = ScriptedModel("meta-llama/Llama-3.3-70B-Instruct", 128_000)
+SCRIPTED_MODEL = Model(SCRIPTED.name)
 Nonce = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{1,64}$")]
 
 
@@ -33,6 +40,7 @@ class _Asked(msgspec.Struct):
     temperature: float = 0.0
     seed: int = 0
     stop: tuple[str, ...] = ()
+    stream: bool = False
 
 
 class _Attest(msgspec.Struct):
@@ -40,45 +48,70 @@ class _Attest(msgspec.Struct):
     nonce: Nonce
 
 
-class ConfidentialSandbox:
-    """One server, used as `async with`; `base_url` and `api_key` are what a backend needs.
+class ConfidentialSandbox(Sandbox):
+    """An enclave's API without the enclave. address: the one that signs.
 
-    backend: an entered one that answers; its models are served under their names.
+    backend: an entered one that answers under the names of its models; without it the upstream does,
+    and without that a script. Entering raises Refuse for an upstream that can be none.
     """
 
-    def __init__(self, backend: Backend, image_digest: str = IMAGE) -> None:
+    root = "/v1/private"
+
+    def __init__(
+        self,
+        backend: Backend | None = None,
+        *,
+        port: int = 0,
+        upstream: str | None = None,
+        image_digest: str = IMAGE,
+    ) -> None:
+        super().__init__(port=port, upstream=upstream)
         self._backend = backend
         self._image = image_digest
         self._key = PrivateKey()
-        self._runner: web.AppRunner | None = None
-        self.api_key = secrets.token_urlsafe(24)
-        self.base_url = ""
+        self._life = contextlib.AsyncExitStack()
         self.address = "0x" + address_of(self._key).hex()
 
+    @override
     async def __aenter__(self) -> Self:
-        app = web.Application(client_max_size=MAX_BODY)
-        app.router.add_post("/v1/private/attestation", self._attest)
-        app.router.add_post("/v1/private/completions", self._complete)
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        port = self._runner.addresses[0][1]
-        self.base_url = f"http://127.0.0.1:{port}/v1/private"
+        async with contextlib.AsyncExitStack() as life:
+            if self._backend is None and self.upstream is not None:
+                self._backend = await life.enter_async_context(_upstream(self.upstream))
+            await super().__aenter__()
+            self._life = life.pop_all()
         return self
 
+    @override
     async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
+        async with self._life:
+            await super().__aexit__(kind, error, trace)
 
-    async def _attest(self, request: web.Request) -> web.Response:
-        self._check_key(request)
-        asked = await _read(request, _Attest)
+    @override
+    def show(self) -> dict[str, str]:
+        """Return what a client needs, and what an agent is to trust."""
+        more = {"signer": self.address, "image": self._image}
+        return super().show() | more | ({} if self._backend else {"model": SCRIPTED.name})
+
+    @override
+    def routes(self) -> Iterable[web.RouteDef]:
+        """Return the two calls of the API."""
+        return [
+            web.post(f"{self.root}/attestation", self._attest),
+            web.post(f"{self.root}/completions", self._complete),
+        ]
+
+    @override
+    def error(self, status: int, message: str, code: str) -> object:
+        """Return an error as io.net's documentation has it: one text."""
+        return {"detail": message}
+
+    async def _attest(self, request: web.Request) -> web.StreamResponse:
+        asked = await read_json(request, _Attest)
         await self._model(asked.model_id)
         nonce = asked.nonce.ljust(64, "0")
         gpu = {"nonce": nonce, "arch": "SANDBOX", "evidence_list": [], "claims_version": "3.0"}
@@ -89,43 +122,49 @@ class ConfidentialSandbox:
             "image_digest": self._image,
             "signing_address": self.address,
         }
-        return web.Response(body=msgspec.json.encode(found), content_type="application/json")
+        return json_response(found)
 
-    async def _complete(self, request: web.Request) -> web.Response:
-        self._check_key(request)
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
         sent = await request.read()
-        asked = await _read(request, _Asked)
-        found = await self._answer(asked)
+        asked = await read_json(request, _Asked)
+        if asked.stream:
+            raise ApiError(400, "a stream is not signed")
+        found = await self._written(asked)
         return web.Response(body=found, headers=self._signed(sent, found))
 
-    async def _answer(self, asked: _Asked) -> bytes:
-        """Return the body of a chat completion."""
+    async def _written(self, asked: _Asked) -> bytes:
+        """Return the body of a chat completion. Raises ApiError."""
+        model = await self._model(asked.model)
         try:
             completion = Completion(
-                model=await self._model(asked.model),
+                model=model,
                 messages=asked.messages,
                 max_tokens=asked.max_tokens,
                 temperature=asked.temperature,
                 seed=asked.seed,
                 stop=asked.stop,
             )
-            answer = await self._backend.complete(completion, timeout=PATIENCE)
+            if self._backend is None:
+                text, finish, usage = _scripted(completion)
+            else:
+                answer = await self._backend.complete(completion, timeout=PATIENCE)
+                text, finish, usage = answer.text, answer.finish_reason, answer.usage
         except Refuse as error:
-            raise web.HTTPBadRequest(text=error.reason) from None
+            raise ApiError(400, error.reason) from None
         except Retry as error:
-            raise web.HTTPServiceUnavailable(text=error.reason) from None
+            raise ApiError(503, error.reason) from None
         choice = {
             "index": 0,
-            "message": {"role": "assistant", "content": answer.text},
-            "finish_reason": answer.finish_reason,
+            "message": {"role": "assistant", "content": text},
+            "finish_reason": finish,
         }
-        usage = {
-            "prompt_tokens": answer.usage.prompt,
-            "completion_tokens": answer.usage.completion,
-            "total_tokens": answer.usage.prompt + answer.usage.completion,
+        counted = {
+            "prompt_tokens": usage.prompt,
+            "completion_tokens": usage.completion,
+            "total_tokens": usage.prompt + usage.completion,
         }
-        body = {"object": "chat.completion", "model": asked.model, "choices": [choice]}
-        return msgspec.json.encode({**body, "usage": usage})
+        body = {"object": "chat.completion", "model": model.name, "choices": [choice]}
+        return msgspec.json.encode({**body, "usage": counted})
 
     def _signed(self, sent: bytes, found: bytes) -> dict[str, str]:
         """Return the headers that bind a response to its request."""
@@ -142,19 +181,34 @@ class ConfidentialSandbox:
         }
 
     async def _model(self, name: str) -> Model:
-        for model in await self._backend.models():
+        """Return the model of a name. Raises ApiError."""
+        try:
+            served = [SCRIPTED_MODEL] if self._backend is None else await self._backend.models()
+        except (Retry, Refuse) as error:
+            raise ApiError(503, error.reason) from None
+        for model in served:
             if model.name == name:
                 return model
-        raise web.HTTPNotFound(text=f"no model {name[:100]!r} is served")
-
-    def _check_key(self, request: web.Request) -> None:
-        given = request.headers.get("Authorization", "")
-        if not secrets.compare_digest(given.encode(), f"Bearer {self.api_key}".encode()):
-            raise web.HTTPUnauthorized(text="the API key is missing or another")
+        raise ApiError(404, f"no model {name[:100]!r} is served")
 
 
-async def _read(request: web.Request, kind: type[T]) -> T:
+def _upstream(base_url: str) -> OpenAIBackend:
+    """Return the server that answers. Raises Refuse."""
     try:
-        return msgspec.json.decode(await request.read(), type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise web.HTTPBadRequest(text="the request is not understood") from None
+        # Whoever starts the sandbox has named it.
+        config = OpenAIConfig(name="upstream", base_url=base_url, allow_private=True)
+    except ValidationError:
+        raise Refuse(f"{base_url} is no server's URL, as http://127.0.0.1:11434/v1") from None
+    return OpenAIBackend(config)
+
+
+def _scripted(asked: Completion) -> tuple[str, str, Usage]:
+    """Return what a script writes, why it ends there, and its tokens."""
+    body = {
+        "messages": [{"content": each.content} for each in asked.messages],
+        "max_tokens": asked.max_tokens,
+        "stop": asked.stop,
+        "schema": None,
+    }
+    tokens, finish, read = SCRIPTED.write(body)
+    return "".join(tokens), finish, Usage(read, max(1, len(tokens)))

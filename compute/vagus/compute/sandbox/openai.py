@@ -6,6 +6,7 @@ who may list them, how an error looks.
 
 import abc
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import ClassVar
 
 from aiohttp import web
@@ -33,6 +34,10 @@ class TokenSandbox(Sandbox):
         self.credit = True
         self.rate: int | None = None
         self.retry_after = "7"
+
+    def endow(self, credit: Decimal) -> None:
+        """Let there be credit, or none: how much, nothing here counts."""
+        self.credit = credit > 0
 
     @abc.abstractmethod
     def default_models(self) -> tuple[ScriptedModel, ...]:

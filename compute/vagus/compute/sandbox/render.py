@@ -7,18 +7,17 @@ takes some looks to run, as the real one takes minutes; hours are billed as they
 
 import math
 import secrets
-import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from types import TracebackType
 
 from aiohttp import web
 
-from vagus.compute.sandbox.base import ApiError, Sandbox, json_response, read_json
-from vagus.compute.sandbox.machine import Machines, served_name
+from vagus.compute.sandbox.base import ApiError, json_response, read_json
+from vagus.compute.sandbox.machine import served_name
 from vagus.compute.sandbox.render_requests import Cancel, Create, check_signature
+from vagus.compute.sandbox.rental import RentalSandbox
 
 __all__ = ["Gpu", "Job", "RenderSandbox"]
 
@@ -50,37 +49,25 @@ class Job:
     run: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
-class RenderSandbox(Sandbox):
-    """`jobs` are what was asked for, by uuid; `credit` is what is left in USD, `spent` what went.
+class RenderSandbox(RentalSandbox):
+    """`jobs` are what was asked for, by uuid; `spent` is what they cost, in USD.
 
     api_key is the public half of the key, `secret_key` the other. patience: looks at a job for each
-    step of its life. ahead: seconds that its clock is before this machine's.
+    step of its life.
     """
 
     def __init__(self, *, port: int = 0, upstream: str | None = None) -> None:
         super().__init__(port=port, upstream=upstream)
         self.api_key = "pk_" + secrets.token_hex(16)
         self.secret_key = "sk_" + secrets.token_hex(32)
-        self.machines = Machines(upstream)
         self.gpus = {
             "NVIDIA RTX 4090": Gpu(24, Decimal("0.35"), 4),
             "NVIDIA RTX 5090": Gpu(32, Decimal("0.69"), 2),
         }
         self.jobs: dict[str, Job] = {}
-        self.credit = Decimal(100)
         self.spent = Decimal(0)
         self.patience = 1
-        self.ahead = 0.0
         self._nonces: set[str] = set()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.machines.close()
-        await super().__aexit__(kind, error, trace)
 
     def show(self) -> dict[str, str]:
         """Return what a client needs; a key has two halves here."""
@@ -101,14 +88,18 @@ class RenderSandbox(Sandbox):
         return {"error": {"code": code or f"HTTP_{status}", "message": message}}
 
     @property
-    def now(self) -> float:
-        """The sandbox's time, Unix seconds."""
-        return time.time() + self.ahead
-
-    @property
     def alive(self) -> list[Job]:
         """What costs money."""
         return [each for each in self.jobs.values() if each.status not in OVER]
+
+    def rented(self) -> dict[str, str]:
+        """Return the titles of jobs that are not over by their uuids."""
+        return {each.uuid: each.asked.title for each in self.alive}
+
+    async def charged(self) -> Decimal:
+        """Return what was billed."""
+        await self._pass_time()
+        return self.spent
 
     async def lose(self, ident: str) -> None:
         """Let a job's machine be gone, as one whose owner pulled the plug."""
