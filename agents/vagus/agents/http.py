@@ -29,12 +29,17 @@ from vagus.agents.http_policy import HttpPolicy
 from vagus.agents.sources import Certificate, Source, certificate_of, date_of
 from vagus.compute.addresses import Address, literal
 from vagus.compute.bounds import one_line
+from vagus.compute.connector import BoundedConnector, FloodError
 from vagus.protocol import Refuse, Retry
 
 __all__ = ["GuardedHttp", "HttpPolicy", "Page", "Resolve"]
 
 MAX_ADDRESSES = 16
 PASSING = frozenset({408, 425, 429})
+# Bytes on the wire for one of a body, as chunks of one byte take six, and for all besides the body.
+_WIRE, _HEAD = 8, 32 << 10
+# Bytes that a connection holds before it stops to be read, half of what it then has.
+_BUFFER = 8 << 10
 NO_HEADERS: Mapping[str, str] = {}
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -83,7 +88,8 @@ class GuardedHttp:
         secrets: more headers, whose values are told to nobody but the server, in no error either.
 
         Raises Refuse for what the policy forbids, another status, a body over max_bytes or a
-        compressed one; Retry for 5xx, 408, 425, 429, a failed connection and the end of the time.
+        compressed one; Retry for 5xx, 408, 425, 429, a failed connection, a server that sends too much
+        besides its body and the end of the time.
         """
         self._policy.check_headers(headers)
         target = self._policy.target(url)
@@ -118,6 +124,8 @@ class GuardedHttp:
             raise Retry(f"{target.host} took over {self._policy.timeout} s") from None
         except aiohttp.ClientSSLError:
             raise Refuse(f"{target.host} shows no certificate that is valid for it") from None
+        except FloodError:
+            raise Retry(f"{target.host} sends too much besides its answer") from None
         except (aiohttp.ClientError, OSError) as error:
             raise Retry(f"{target.host} can't be reached: {type(error).__name__}") from None
         source = Source(
@@ -154,7 +162,8 @@ class GuardedHttp:
         body: bytes | None,
     ) -> AsyncIterator["_Response"]:
         async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=BoundedConnector(
+                most=_WIRE * self._policy.max_bytes + _HEAD,
                 resolver=_Pinned(addresses),
                 use_dns_cache=False,
                 force_close=True,
@@ -165,6 +174,7 @@ class GuardedHttp:
             response_class=_Response,
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
+            read_bufsize=_BUFFER,
             trust_env=False,
         ) as session:
             response = await session.request(method, target, data=body, allow_redirects=False)

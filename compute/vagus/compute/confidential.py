@@ -9,15 +9,27 @@ collateral that comes with them, at the time that they name.
 import hashlib
 import importlib
 import json
+import pathlib
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from vagus.compute.base import Proof
 from vagus.compute.bounds import one_line
 from vagus.protocol import Refuse, SignatureError, keccak256, recover
 
-__all__ = ["Quoted", "check_quote", "check_response", "load_verifier"]
+__all__ = [
+    "QuoteFile",
+    "Quoted",
+    "check_quote",
+    "check_response",
+    "check_vouched",
+    "load_verifier",
+    "read_quote",
+]
 
 MAX_QUOTE = 16 << 10
 _TEXT = re.compile(r"(?:[^:]{1,200}:)?([0-9a-f]{64}):([0-9a-f]{64})")
@@ -30,6 +42,22 @@ class Quoted:
 
     measurement: str
     report_data: str
+
+
+class QuoteFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A TDX quote in hex, Intel's collateral for it, and the Unix time at which the evidence judges both."""
+
+    quote: str
+    collateral: dict[str, object]
+    time: int
+
+
+def read_quote(path: pathlib.Path) -> QuoteFile:
+    """Return what a file of a quote says, unverified. Raises Refuse."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=QuoteFile)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refuse(f"the quote in {path} can't be read: {one_line(str(error))}") from None
 
 
 def check_response(proof: Proof, request: bytes) -> None:
@@ -81,3 +109,17 @@ def check_quote(quote: str, collateral: str, at: int) -> Quoted:
     if int(body["td_attributes"][:2], 16) & 1:
         raise Refuse("the quote's domain can be debugged")
     return Quoted(measurement=body["mr_td"], report_data=body["report_data"])
+
+
+def check_vouched(
+    address: str, quote: str, collateral: str, at: int, measurements: Collection[str]
+) -> None:
+    """Refuse a key unless a quote that holds at `at` vouches for it, of a domain that is trusted.
+
+    address: the key's, `0x` and 40 lower-case hex digits. measurements: MRTDs, 96 hex digits each.
+    """
+    found = check_quote(quote, collateral, at)
+    if found.measurement not in measurements:
+        raise Refuse("the quote is of a domain that is not trusted")
+    if found.report_data[:40] != address[2:]:
+        raise Refuse("the quote vouches for another key")

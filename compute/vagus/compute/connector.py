@@ -10,7 +10,7 @@ Nor do they lead anywhere but where they may.
 
 import functools
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -22,7 +22,7 @@ from typing_extensions import override
 
 from vagus.compute.pinning import PinnedResolver, Reach, Resolve, check_host
 
-__all__ = ["BoundedConnector", "FloodError"]
+__all__ = ["BoundedConnector", "FloodError", "guarded_session"]
 
 # Bytes that the kernel takes before they are read: no more is handed over at once. An answer of
 # 2 MiB then takes some 64 round trips.
@@ -33,6 +33,10 @@ _BODY = 8 << 10
 # Bytes of a response before its body, and messages of which none was read yet: one is the answer.
 _MAX_HEAD = 32 << 10
 _MAX_MESSAGES = 16
+# Bytes that a connection holds before it stops to be read, half of what it then has.
+_BUFFER = 8 << 10
+# Servers hang up after 5 s of silence (uvicorn, llama.cpp): never reuse near that.
+_KEEP = 3
 
 
 class FloodError(aiohttp.ClientPayloadError):
@@ -54,8 +58,9 @@ class BoundedConnector(aiohttp.TCPConnector):
         resolve: Resolve | None = None,
         **options: Any,
     ) -> None:
-        resolver = None if reach is None else PinnedResolver(reach, resolve)
-        super().__init__(socket_factory=_socket, resolver=resolver, **options)
+        if reach is not None:
+            options["resolver"] = PinnedResolver(reach, resolve)
+        super().__init__(socket_factory=_socket, **options)
         self._reach = reach
         # aiohttp has no public way to choose it; a test says so should the name ever change.
         handler: Callable[..., ResponseHandler] = functools.partial(_Handler, most)
@@ -69,6 +74,30 @@ class BoundedConnector(aiohttp.TCPConnector):
             # A host that is written as an address is not resolved.
             check_host(req.url.host or "", self._reach)
         return await super().connect(req, traces, timeout)
+
+
+def guarded_session(
+    headers: Mapping[str, str],
+    *,
+    reach: Reach,
+    connect_timeout: float,
+    most: int | None = None,
+    limit: int = 0,
+) -> aiohttp.ClientSession:
+    """Return a session of bounded connections: cookies, proxies and compression are ways around a bound.
+
+    A redirect is another: requests say `allow_redirects=False`. Reading is timed by who calls, since an
+    answer may be silent until it is done. limit: connections at a time, 0 for any number; most and reach
+    as `BoundedConnector` has them.
+    """
+    return aiohttp.ClientSession(
+        headers={"Accept-Encoding": "identity", "User-Agent": "vagus", **headers},
+        connector=BoundedConnector(most=most, reach=reach, limit=limit, keepalive_timeout=_KEEP),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout),
+        auto_decompress=False,
+        read_bufsize=_BUFFER,
+    )
 
 
 def _socket(info: AddrInfoType) -> socket.socket:

@@ -23,7 +23,7 @@ from vagus.agents.document import CallDocument, Document, RecordDocument
 from vagus.agents.modes.base import CheckContext, Parameters, Result, Verdict, Verifier
 from vagus.agents.modes.replay import Replayed, replay
 from vagus.compute import Backend, Completion, Model, Proof, Times, wire
-from vagus.compute.confidential import check_quote, check_response, load_verifier
+from vagus.compute.confidential import check_response, check_vouched, load_verifier
 from vagus.protocol import Intent, Refuse, Retry
 
 __all__ = ["Tee"]
@@ -72,11 +72,8 @@ class Tee(Verifier):
             raise Refuse("the response is signed by a key that the agent does not trust")
         if not intent.deadline - self.days * DAY <= proof.quoted_at <= intent.deadline:
             raise Refuse("the quote is judged at a time that is not the intent's")
-        found = check_quote(proof.quote, proof.collateral, proof.quoted_at)
-        if found.measurement not in self.measurements:
-            raise Refuse("the quote is of a domain that the agent does not trust")
-        if not found.report_data.startswith(proof.signing_address[2:]):
-            raise Refuse("the quote vouches for another key")
+        at, trusted = proof.quoted_at, self.measurements
+        check_vouched(proof.signing_address, proof.quote, proof.collateral, at, trusted)
 
 
 class _Checked(Replayed):
