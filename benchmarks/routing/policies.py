@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from world import DEADLINE, Call, Failed, Machine, World
 
-__all__ = ["SIMPLE", "Policy", "Result", "fixed", "play"]
+__all__ = ["SIMPLE", "Policy", "Result", "fixed", "foreseeing", "play"]
 
 # Serves one call, or raises Failed.
 Policy = Callable[[Call], Awaitable[None]]
@@ -111,6 +111,30 @@ def fixed(number: int) -> Callable[[World], Policy]:
     def make(world: World) -> Policy:
         async def serve(call: Call) -> None:
             await world.machines[number].complete(call, DEADLINE)
+
+        return serve
+
+    return make
+
+
+def foreseeing(seconds: float) -> Callable[[World], Policy]:
+    """Knows what would befall each try: the cheapest that answers in time, else the fastest."""
+
+    def make(world: World) -> Policy:
+        async def serve(call: Call) -> None:
+            now = asyncio.get_running_loop().time()
+
+            def cost(machine: Machine) -> float:
+                return machine.cost(machine.prices(now), call.prompt, call.completion)
+
+            fastest = (math.inf, world.machines[0])
+            for machine in sorted(world.machines, key=cost):
+                took = machine.foresee(call, now)
+                if took < fastest[0]:
+                    fastest = took, machine
+                if took <= seconds:
+                    break
+            await fastest[1].complete(call, DEADLINE)
 
         return serve
 

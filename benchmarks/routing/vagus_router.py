@@ -25,8 +25,10 @@ class Simulated(Backend):
     Config = BackendConfig
 
     def __init__(self, machine: Machine, world: World) -> None:
-        super().__init__(BackendConfig(kind="simulated", name=f"m{machine.number}"))
-        self.slots = machine.limit
+        config = BackendConfig(
+            kind="simulated", name=f"m{machine.number}", max_in_flight=machine.limit
+        )
+        super().__init__(config)
         self._machine = machine
         self._world = world
         self._step = -1
@@ -91,7 +93,7 @@ class _Instant(Simulated):
     """Answers at once."""
 
     async def complete(self, request: Completion, *, timeout: float) -> Answer:
-        return Answer("", (), Usage(100, 100), "stop", "simulated", Times(0.0, None, 0.0))
+        return Answer("", (), Usage(20, 4), "stop", "simulated", Times(0.0, None, 0.0))
 
 
 async def overhead(backends: int, calls: int = 1000) -> float:

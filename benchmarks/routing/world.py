@@ -116,19 +116,26 @@ class Machine:
         prices = self.prices(now)
         self.in_flight += 1
         try:
-            failing = 0.6 if self._bursting(now) else self.failing
-            if draws.uniform() < failing:
+            if draws.uniform() < self._failing(now):
                 # One of ten hangs until its caller gives up, the others say so soon.
                 slow = draws.uniform() < 0.1
                 took = timeout if slow else network + 0.3 * draws.uniform()
                 await self._fail(min(took, timeout), 504 if slow else 500)
-            first, total = self._times_of(call, draws, now)
+            first, total = self._times_of(call, draws, now, self.in_flight)
             await self._write(call, prices, network + first, network + total, timeout)
         finally:
             self.in_flight -= 1
         paid = self.cost(prices, call.prompt, call.completion)
         self.spent += paid
         return paid
+
+    def foresee(self, call: Call, now: float) -> float:
+        """Seconds that a try of a call would take if it began now; infinite where it would fail."""
+        draws = Draws(self.seed, self.number, call.number, self._times.get(call.number, -1) + 1)
+        network = 0.02 + 0.05 * draws.uniform()
+        if now >= self.dies or self.in_flight >= self.limit or draws.uniform() < self._failing(now):
+            return math.inf
+        return network + self._times_of(call, draws, now, self.in_flight + 1)[1]
 
     async def _fail(self, seconds: float, status: int, after: float = 1.0) -> None:
         await asyncio.sleep(seconds)
@@ -156,15 +163,15 @@ class Machine:
         share = max(0.0, min(1.0, (lasted - first) / max(total - first, 1e-9)))
         self.spent += self.cost(prices, call.prompt, call.completion * share)
 
-    def _times_of(self, call: Call, draws: Draws, now: float) -> tuple[float, float]:
-        """Seconds to the first token and to the last."""
+    def _times_of(self, call: Call, draws: Draws, now: float, busy: int) -> tuple[float, float]:
+        """Seconds to the first token and to the last, with so many calls in flight."""
         slow = math.exp(self._at(self._drift, now, 0.06, 0.97))
         slow *= math.exp(0.3 * draws.normal())
         if draws.uniform() < 0.04:
             slow *= min(draws.uniform() ** (-1 / 1.2), 60.0)
         if now >= self.slows:
             slow *= 8
-        slow *= 1 + 0.5 * (self.in_flight / self.limit) ** 2
+        slow *= 1 + 0.5 * (busy / self.limit) ** 2
         first = self.first * slow
         return first, first + call.completion / self.speed * slow
 
@@ -178,6 +185,10 @@ class Machine:
             else:
                 walk.append(step / math.sqrt(1 - kept * kept) * own.normal())
         return walk[at]
+
+    def _failing(self, now: float) -> float:
+        """The share of tries that fail now."""
+        return 0.6 if self._bursting(now) else self.failing
 
     def _bursting(self, now: float) -> bool:
         """Whether nearly everything fails now: 20 s on average, every 20 minutes."""

@@ -165,7 +165,8 @@ class Answer(msgspec.Struct, frozen=True):
 
     ids: the tokens' ids in the model's vocabulary, where they were asked for and the engine tells
     them; the one that ends the answer is among them. `tokens` may have fewer: an engine may take
-    those that make up one character together.
+    those that make up one character together. price: at which this answer was sold, where not all
+    that the backend sells cost the same; one over what was said as the call began does not count.
     """
 
     text: str
@@ -176,6 +177,7 @@ class Answer(msgspec.Struct, frozen=True):
     times: Times
     ids: tuple[int, ...] = ()
     proof: Proof | None = None
+    price: Price | None = None
 
 
 class Delta(msgspec.Struct, frozen=True):
@@ -212,9 +214,9 @@ class Backend(abc.ABC):
     - leaves on exit no task, process or connection, whatever state its calls were in.
 
     rescores: it can read an answer's tokens again. signs: it signs what it asks, with the node's key
-    (`sign_with`). attests: its answers carry a proof. cancels: a call that is cancelled is not
-    billed. rents: a call may make it rent a machine. in_dollars: what it asks is in US dollars, and no
-    price without a rate. slots: how many calls it takes at once.
+    (`sign_with`). attests: it proves what it runs before it is sent anything, and by each answer.
+    cancels: a call that is cancelled is not billed. rents: a call may make it rent a machine.
+    in_dollars: what it asks is in US dollars, and no price without a rate.
     """
 
     Config: ClassVar[type[BackendConfig]]
@@ -224,7 +226,7 @@ class Backend(abc.ABC):
     cancels: bool = False
     rents: bool = False
     in_dollars: bool = False
-    slots: int = 64
+    _slots: int = 64
     name: str
     region: str
     network: str
@@ -235,10 +237,15 @@ class Backend(abc.ABC):
         self.region = config.region
         self.network = config.network
         self.engine = config.engine
-        self.slots = config.max_in_flight
+        self._slots = config.max_in_flight
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
+
+    @property
+    def slots(self) -> int:
+        """How many calls it takes at once, as it is now; 0 where another one would have to wait."""
+        return self._slots
 
     @abc.abstractmethod
     async def __aenter__(self) -> Self:
@@ -259,7 +266,7 @@ class Backend(abc.ABC):
 
     @abc.abstractmethod
     def price(self, model: Model) -> Price:
-        """Return what a model's tokens cost here and now.
+        """Return what a model's tokens cost here and now: at most, in a call that begins now.
 
         Raises Barred for a model not served, Retry while it is not known what it costs.
         """

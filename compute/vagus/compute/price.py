@@ -29,6 +29,10 @@ class Price(NamedTuple):
     output: Decimal = Decimal(0)
     source: str = "config"
 
+    def within(self, most: "Price") -> bool:
+        """Whether neither of its parts is more than another price's."""
+        return self.input <= most.input and self.output <= most.output
+
     def cost(self, usage: Usage) -> int:
         """Return what a usage costs in the unit that it is priced in, rounded up."""
         read = EXACT.multiply(self.input, Decimal(usage.prompt))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from support.edge import Puppet, edge_backend, new_key, request, running, until
+from support.edge import ANSWER, ASK, Puppet, edge_backend, new_key, request, running, until
 from support.mosquitto import Mosquitto
 from support.openai_server import OpenAIServer
 from support.scripted import Request, scripted, silent
@@ -22,6 +22,7 @@ from vagus.compute.edge.bodies import Offered
 from vagus.compute.edge.config import EdgeConfig
 from vagus.compute.money import Money, Rate
 from vagus.compute.mqtt import Broker
+from vagus.compute.price import Price
 from vagus.protocol import Refuse, Retry, address_of
 
 NODE, WORKER, SECOND = new_key(), new_key(), new_key()
@@ -246,28 +247,112 @@ async def test_nothing_is_offered_while_the_model_server_fails(
         assert server.bodies[-1]["max_tokens"] == 1  # a real completion is the only readiness
 
 
-async def test_prices_are_in_dollars_and_the_highest_counts(url: str) -> None:
-    dear, cheap = Offered("repeater", input="0.20", output="0.5"), Offered("repeater", input="0.1")
-    most = {"input": "0.2", "output": "0.5"}
+GOOD = {"text": "Well.", "prompt": 2, "completion": 1, "finish_reason": "stop"}
+DEAR = {"models": [Offered("repeater", input="0.20", output="0.5")], "slots": 1, "free": 1}
+CHEAP = {"models": [Offered("repeater", input="0.1")], "slots": 1, "free": 1}
+MOST = {"input": "0.2", "output": "0.5"}
+# At two dollars a unit of 10**18 parts.
+DEAR_UNITS, CHEAP_UNITS = (10**17, 25 * 10**16), (5 * 10**16, 0)
+
+
+@contextlib.asynccontextmanager
+async def dear_and_cheap(url: str) -> AsyncIterator[tuple[edge.EdgeBackend, Puppet, Puppet]]:
     async with (
         Puppet.on(url, WORKER) as one,
         Puppet.on(url, SECOND) as two,
-        edge_backend(url, NODE, [HIM, HER], max_price=most) as backend,
+        edge_backend(url, NODE, [HIM, HER], max_price=MOST) as backend,
     ):
-        one.offer(models=[dear, Offered("context", context=4096)])
-        two.offer(models=[cheap, Offered("context", context=2048)])
+        one.offer(**DEAR)
+        two.offer(**CHEAP)
         await until(lambda: len(backend._workers.serving(MODEL)) == 2)
+        backend.price_by(Money(Rate(Decimal(2), "a test")))
+        yield backend, one, two
+
+
+def units(price: Price | None) -> tuple[int, int]:
+    assert price is not None
+    return int(price.input), int(price.output)
+
+
+async def test_a_call_costs_what_the_worker_asks_that_it_goes_to_and_cheap_ones_come_first(
+    url: str,
+) -> None:
+    async with dear_and_cheap(url) as (backend, one, two):
+        assert units(backend.price(MODEL)) == CHEAP_UNITS
+        first = asyncio.create_task(backend.complete(request(MODEL), timeout=30))
+        _, cheap, to_cheap = await two.an_ask()
+        assert units(backend.price(MODEL)) == DEAR_UNITS
+        second = asyncio.create_task(backend.complete(request(MODEL), timeout=30))
+        _, dear, to_dear = await one.an_ask()
+        # Nobody has room: whoever has it first may be the dear one.
+        assert units(backend.price(MODEL)) == DEAR_UNITS
+        third = asyncio.create_task(backend.complete(request(MODEL), timeout=30))
+        two.say(ANSWER, ME, cheap, to_cheap, GOOD)
+        assert units((await first).price) == CHEAP_UNITS
+        _, again, _ = await two.an_ask(1)
+        one.say(ANSWER, ME, dear, to_dear, GOOD)
+        assert units((await second).price) == DEAR_UNITS
+        two.say(ANSWER, ME, again, to_cheap, GOOD)
+        assert units((await third).price) == CHEAP_UNITS
+
+
+async def test_a_call_goes_to_nobody_who_asks_more_than_was_said_as_it_began(url: str) -> None:
+    async with dear_and_cheap(url) as (backend, one, two):
+        assert backend._client is not None
+        backend._client._up.clear()  # as if the broker were away for a moment
+        call = asyncio.create_task(backend.complete(request(MODEL), timeout=30))
+        two.offer(models=[])
+        await until(lambda: len(backend._workers.serving(MODEL)) == 1)
+        backend._client._up.set()
+        with pytest.raises(Retry, match="the cheap workers of backend edge have left"):
+            await call
+        assert not one.of_kind(ASK)
+
+
+async def test_prices_are_in_dollars_which_are_worth_something_or_not_known(url: str) -> None:
+    async with (
+        Puppet.on(url, WORKER) as one,
+        Puppet.on(url, SECOND) as two,
+        edge_backend(url, NODE, [HIM, HER], max_price=MOST) as backend,
+    ):
+        one.offer(models=[*DEAR["models"], Offered("context", context=4096)])  # type: ignore[misc]
+        two.offer(models=[Offered("repeater", input="0.21"), Offered("context", context=2048)])
+        await until(lambda: len(backend._workers.serving(Model("context"))) == 2)
+        assert len(backend._workers.serving(MODEL)) == 1
         with pytest.raises(Retry, match="US dollar"):
             backend.price(MODEL)
         backend.price_by(Money(Rate(Decimal(2), "a test")))
-        # 0.20 and 0.50 dollars, at two dollars a unit of 10**18 parts.
-        price = backend.price(MODEL)
-        assert (price.input, price.output) == (Decimal(10**17), Decimal(25 * 10**16))
+        assert units(backend.price(MODEL)) == DEAR_UNITS
         assert backend.price(Model("context")).output == 0
         assert backend.context(Model("context")) == 2048
         assert backend.context(MODEL) is None
-        two.offer(models=[Offered("repeater", input="0.21")])
-        await until(lambda: len(backend._workers.serving(MODEL)) == 1)
+
+
+async def test_it_has_the_slots_that_its_workers_have_for_this_node_now(url: str) -> None:
+    async with (
+        Puppet.on(url, WORKER) as one,
+        Puppet.on(url, SECOND) as two,
+        edge_backend(url, NODE, [HIM, HER], max_in_flight=6) as backend,
+    ):
+        assert backend.slots == 0
+        one.offer(slots=4, free=1)
+        await until(lambda: backend.slots == 1)
+        two.offer(slots=4, free=4)
+        await until(lambda: backend.slots == 5)
+        call = asyncio.create_task(backend.complete(request(MODEL), timeout=30))
+        await until(lambda: one.of_kind(ASK) + two.of_kind(ASK))
+        asked = one if one.of_kind(ASK) else two
+        # What this node itself has asked for is no slot of others.
+        asked.offer(slots=4, free=0 if asked is one else 3)
+        heard = backend._workers.by_address[asked.address]
+        await until(lambda: heard.number == asked.number)
+        assert backend.slots == 5
+        one.offer(slots=4, free=4)
+        await until(lambda: backend.slots == 6)  # of eight: max_in_flight
+        call.cancel()
+        await asyncio.wait([call])
+        two.offer(models=[])
+        await until(lambda: backend.slots == 4)
 
 
 async def test_a_worker_that_asks_more_than_is_paid_is_passed_over(url: str) -> None:

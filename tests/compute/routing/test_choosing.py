@@ -7,8 +7,8 @@ import pytest
 
 from support.fleet import MODEL, Scripted, request
 from support.virtual_time import in_virtual_time
-from vagus.compute import Barred, Price
-from vagus.compute.routing import Router, Spend
+from vagus.compute import Answer, Barred, Completion, Price, Usage
+from vagus.compute.routing import Router, Spend, Tuning
 from vagus.protocol import Refuse, Retry
 
 DIGEST = MODEL.digest
@@ -59,6 +59,40 @@ def test_who_is_slow_loses_against_who_costs_a_little_more() -> None:
 
     assert in_virtual_time(go()) == "fast"
     assert len(slow.began) < 10
+
+
+class Writer(Scripted):
+    """Writes so many tokens a second, four of five that a request allows."""
+
+    def __init__(self, name: str, rate: int, price: int) -> None:
+        super().__init__(name, price=price)
+        self.rate = rate
+
+    async def complete(self, request: Completion, *, timeout: float) -> Answer:
+        written = request.max_tokens * 4 // 5
+        self.usage, self._turns = Usage(10, written), written / self.rate
+        return await super().complete(request, timeout=timeout)
+
+
+def test_who_is_slow_gets_short_requests_where_others_get_the_long_ones() -> None:
+    # A sixth dearer is 0.69 of the score. 1.0 s against 0.3 is 0.91 of it, 16.4 s against 4.1 is 0.21.
+    slow, fast = Writer("slow", rate=50, price=100), Writer("fast", rate=200, price=120)
+    router = Router(Tuning(explore=0))
+
+    async def go() -> list[str]:
+        for _ in range(20):
+            await router.complete(request(64), [slow], timeout=60)
+            await router.complete(request(64), [fast], timeout=60)
+            await router.complete(request(1024), [slow], timeout=60)
+            await router.complete(request(1024), [fast], timeout=60)
+        asked = []
+        for tokens in (64, 1024) * 6:
+            served = await router.complete(request(tokens), [slow, fast], timeout=60)
+            asked.append(served.backend.name)
+            await asyncio.sleep(1)
+        return asked[2:]  # the first of each size shows how much is written
+
+    assert in_virtual_time(go()) == ["slow", "fast"] * 5
 
 
 def test_a_failing_check_weighs_against_a_backend() -> None:

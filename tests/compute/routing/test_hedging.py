@@ -1,11 +1,14 @@
 """A second request beside a slow one."""
 
 import asyncio
+from decimal import Decimal
 
+import msgspec
 import pytest
 
-from support.fleet import Scripted, request
+from support.fleet import MODEL, Scripted, request
 from support.virtual_time import in_virtual_time
+from vagus.compute import Answer, Completion, Model, Price
 from vagus.compute.routing import Router, Served, Spend, Tuning
 from vagus.protocol import Retry
 
@@ -126,8 +129,8 @@ def test_where_both_fail_the_call_goes_on_to_the_next() -> None:
     assert in_virtual_time(go()).backend is third
 
 
-def test_no_more_than_a_twentieth_of_all_calls_are_hedged() -> None:
-    # Every fifth call is slow: four times as many as there may be hedges.
+def test_no_more_than_a_tenth_of_all_calls_are_hedged() -> None:
+    # Every fifth call is slow: twice as many as there may be hedges.
     slow = Scripted("slow", lambda n: 10.0 if n % 5 == 0 else 1.0, price=1)
     other = Scripted("other", 3.0, price=50)
     router = Router(Tuning(explore=0))
@@ -136,8 +139,27 @@ def test_no_more_than_a_twentieth_of_all_calls_are_hedged() -> None:
         await warm(router, slow, other, calls=1000)
 
     in_virtual_time(go())
-    assert 20 <= router.tallies.hedges <= 50
-    assert router.tallies.hedges <= 0.05 * router.tallies.calls["answered"]
+    assert 70 <= router.tallies.hedges <= 100
+    assert router.tallies.hedges <= 0.1 * router.tallies.calls["answered"]
+
+
+def test_who_hangs_is_hedged_by_what_others_earned_since_it_began() -> None:
+    # 101 calls have earned 0.909 hedges when it begins, 121 have 1.089 when it is late.
+    slow, other = Scripted("slow", slow_at(100)), Scripted("other", price=2)
+    router = Router(Tuning(explore=0, hedges=0.009))
+
+    async def go() -> float:
+        await warm(router, slow)
+        began = asyncio.get_running_loop().time()
+        late = asyncio.create_task(router.complete(request(), [slow, other], timeout=60))
+        while len(slow.began) < 101:
+            await asyncio.sleep(0)
+        await asyncio.gather(*(warm(router, slow, calls=1) for _ in range(20)))
+        await late
+        return asyncio.get_running_loop().time() - began
+
+    assert in_virtual_time(go()) == pytest.approx(2, rel=0.08)
+    assert router.tallies.hedges == router.tallies.won == 1
 
 
 def test_who_is_always_outrun_loses_its_place() -> None:
@@ -174,3 +196,89 @@ def test_a_caller_that_leaves_ends_both() -> None:
         assert spend.used == 1129 + 2 * 1129
 
     in_virtual_time(go())
+
+
+class Shelf(Scripted):
+    """Sells one at a time at one price, and whatever is more at four times that."""
+
+    def price(self, model: Model) -> Price:
+        return FOUR if self.running else ONE
+
+    async def complete(self, request: Completion, *, timeout: float) -> Answer:
+        price = self.price(MODEL)
+        answer = await super().complete(request, timeout=timeout)
+        return msgspec.structs.replace(answer, price=price)
+
+
+ONE, FOUR = (Price(Decimal(each * 10**6), Decimal(each * 10**6)) for each in (1, 4))
+
+
+@pytest.mark.parametrize(("limit", "price"), [(4 * 1129, 4), (4 * 1129 - 1, 1)])
+def test_a_call_begins_at_the_price_of_that_moment_or_waits_for_a_better_one(
+    limit: int, price: int
+) -> None:
+    """Two are chosen in one turn of the loop, when there was room for one at the lower price."""
+
+    async def calls() -> None:
+        shelf, other = Shelf("shelf"), Scripted("other", Retry("down"))
+        router = Router(Tuning(explore=0))
+        await warm(router, shelf)
+        first, second = Spend(), Spend(limit)
+        one, two = await asyncio.gather(
+            *(
+                router.complete(request(), [shelf, other], timeout=60, spend=spend)
+                for spend in (first, second)
+            )
+        )
+        assert (one.price, first.used) == (ONE, 20)
+        assert (two.price, second.used) == (FOUR if price == 4 else ONE, 20 * price)
+        assert len(shelf.began) == 102
+        assert bool(other.began) is (price == 1)
+
+    in_virtual_time(calls())
+
+
+@pytest.mark.parametrize("limit", [4 * 1129, 4 * 1129 - 1])
+def test_what_costs_more_by_the_time_that_its_cost_is_kept_is_kept_once_more_or_not_sent(
+    limit: int,
+) -> None:
+    async def call() -> None:
+        shelf, kept = Shelf("shelf"), []
+
+        async def keep(used: int) -> None:
+            kept.append(used)
+            shelf.running = 1  # somebody else took what was cheap
+
+        spend = Spend(limit, keep)
+        asked = Router().complete(request(), [shelf], timeout=1.5, spend=spend)
+        if limit == 4 * 1129:
+            assert (await asked).price == FOUR
+            assert (kept, spend.used) == ([1129, 4 * 1129], 4 * 20)
+        else:
+            with pytest.raises(Retry, match="its price has just risen"):
+                await asked
+            assert (kept[0], shelf.began, spend.used) == (1129, [], 0)
+
+    in_virtual_time(call())
+
+
+@pytest.mark.parametrize("dearer", [0, 1])
+def test_an_answer_may_be_cheaper_than_was_said_and_never_dearer(dearer: int) -> None:
+    said = Price(Decimal(5 * 10**6), Decimal(5 * 10**6))
+    own = Price(Decimal((4 + 2 * dearer) * 10**6), Decimal(10**6))
+
+    class Sells(Shelf):
+        def price(self, model: Model) -> Price:
+            return own if self.running else said
+
+        async def complete(self, request: Completion, *, timeout: float) -> Answer:
+            answer = await Scripted.complete(self, request, timeout=timeout)
+            return msgspec.structs.replace(answer, price=own)
+
+    async def call() -> None:
+        spend = Spend(10_000)
+        served = await Router().complete(request(), [Sells("one")], timeout=60, spend=spend)
+        assert (served.price, spend.used) == ((said, 100) if dearer else (own, 50))
+        assert served.cost == spend.used
+
+    in_virtual_time(call())

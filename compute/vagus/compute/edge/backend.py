@@ -41,6 +41,8 @@ __all__ = ["EdgeBackend"]
 
 log = structlog.get_logger("vagus.edge")
 
+# US dollars per 1,000,000 tokens read and written.
+Usd = tuple[Decimal, Decimal]
 # Seconds after which workers that are not there are called again, and for which they are waited for once
 # the backend has begun: whoever asks for its models may ask once.
 _CALL_EVERY = 5.0
@@ -135,15 +137,15 @@ class EdgeBackend(Backend):
 
     @override
     def price(self, model: Model) -> Price:
-        """Return the highest price of the workers that are there and serve a model."""
-        asked = [each.models[model].usd for each in self._serving(model)]
-        read, written = max(each[0] for each in asked), max(each[1] for each in asked)
-        source = f"offers of {len(asked)} workers"
-        if not read and not written:
-            return Price(Decimal(0), Decimal(0), source)
-        if self._money is None:
-            raise Retry("what a US dollar is worth here is not known: give [money] in the config")
-        return self._money.price(read, written, source)
+        """Return the price of the worker that a call would go to now; where none has room, the highest."""
+        serving = self._serving(model)
+        return self._in_units(self._asked(model, serving), f"offers of {len(serving)} workers")
+
+    @property
+    @override
+    def slots(self) -> int:
+        """How many calls its workers take of this node at once, as they said last."""
+        return min(self._config.max_in_flight, self._workers.room())
 
     @override
     def context(self, model: Model) -> int | None:
@@ -185,16 +187,19 @@ class EdgeBackend(Backend):
         client, key = self._client, self._key
         if client is None or key is None:
             raise Retry(f"backend {self.name} is closed")
-        self._serving(request.model)  # that nobody does is said at once
+        # What `price` has said as the call began; that nobody serves the model is said at once.
+        most = self._asked(request.model, self._serving(request.model))
         try:
             async with asyncio.timeout_at(min(deadline, clock.asked + _BROKER)):
                 await client.until_connected()
         except TimeoutError:
             raise Retry(f"the broker of backend {self.name} is away") from None
         # Nothing waits between this and its count: it has room until then.
-        worker = await self._worker_for(request, deadline)
+        worker = await self._worker_for(request, most, deadline)
         if worker.offer is None:
             raise Retry(f"worker {worker.name} has left")
+        usd = worker.models[request.model].usd
+        price = self._in_units(usd, f"offer of worker {worker.name}")
         clock.start()
         left = max(deadline - clock.started, 0.001)
         body = bodies.encode(bodies.Ask(worker.offer.window, left, stream, request))
@@ -210,7 +215,7 @@ class EdgeBackend(Backend):
             expiry = deadline - asyncio.get_running_loop().time()
             client.publish(topic, data, reply_to=reply_to, about=digest, expiry=expiry)
 
-        call = Call(worker, request, deadline, self._refusals, send)
+        call = Call(worker, request, price, deadline, self._refusals, send)
         self._calls[digest] = call
         worker.asked += 1
         worker.used = clock.started
@@ -225,19 +230,24 @@ class EdgeBackend(Backend):
                 off = Frame(Kind.CANCEL, self._me, worker.address, digest)
                 client.publish(topic, off.seal(key)[0])
 
-    async def _worker_for(self, request: Completion, deadline: float) -> Standing:
-        """Return the worker whose turn it is, once one has room; who said no is asked last."""
+    async def _worker_for(self, request: Completion, most: Usd, deadline: float) -> Standing:
+        """Return the worker whose turn it is, once one has room that asks no more than `most`.
+
+        Who said no is asked last.
+        """
+        model = request.model
         while True:
-            there, said_no = self._serving(request.model), self._refusals.of(request)
+            said_no = self._refusals.of(request)
+            there = [each for each in self._serving(model) if _within(each.models[model].usd, most)]
+            if not there:
+                raise Retry(f"the cheap workers of backend {self.name} have left", 0.0)
             serving = [each for each in there if each.address not in said_no] or there
-            ready = [each for each in serving if not each.busy]
-            if not ready:
+            if all(each.busy for each in serving):
                 now = asyncio.get_running_loop().time()
                 after = min(each.busy_until for each in serving) - now
                 raise Retry(f"all workers of backend {self.name} are busy", max(after, 0.0))
-            free = [each for each in ready if not each.full]
-            if free and len(self._calls) < self._config.max_in_flight:
-                return free[0]
+            if found := self._next(serving):
+                return found
             try:
                 async with asyncio.timeout_at(deadline):
                     await self._until_changed()
@@ -252,6 +262,26 @@ class EdgeBackend(Backend):
         if self._workers.knows(model):
             raise Retry(f"no worker with {model.name} is there, of backend {self.name}", _NOBODY)
         raise Barred(f"backend {self.name} does not serve {model.name}")
+
+    def _next(self, serving: list[Standing]) -> Standing | None:
+        """Return the first that can be asked at once; None where a call has to wait."""
+        if len(self._calls) >= self._config.max_in_flight:
+            return None
+        return next((each for each in serving if not each.busy and not each.full), None)
+
+    def _asked(self, model: Model, serving: list[Standing]) -> Usd:
+        """Return what the worker asks that a call would go to now; where none has room, the most of any."""
+        found = self._next(serving)
+        asked = [each.models[model].usd for each in (serving if found is None else [found])]
+        return max(each[0] for each in asked), max(each[1] for each in asked)
+
+    def _in_units(self, usd: Usd, source: str) -> Price:
+        """Return US dollars per 1,000,000 tokens in the unit of account. Raises Retry."""
+        if not any(usd):
+            return Price(source=source)
+        if self._money is None:
+            raise Retry("what a US dollar is worth here is not known: give [money] in the config")
+        return self._money.price(*usd, source)
 
     async def _until_changed(self) -> None:
         self._changed.clear()
@@ -307,6 +337,10 @@ class EdgeBackend(Backend):
                 topic = topics.ask(worker.address, self._me)
                 client.publish(topic, hello.seal(key)[0], expiry=_CALL_EVERY)
             await asyncio.sleep(_CALL_EVERY)
+
+
+def _within(usd: Usd, most: Usd) -> bool:
+    return usd[0] <= most[0] and usd[1] <= most[1]
 
 
 class _Clock:

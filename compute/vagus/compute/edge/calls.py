@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vagus.compute.edge.frames import Frame
     from vagus.compute.edge.refusals import Refusals
     from vagus.compute.edge.standing import Standing
+    from vagus.compute.price import Price
 
 __all__ = ["Call"]
 
@@ -35,7 +36,7 @@ _EMPTY = len(bodies.encode(bodies.Piece("")))
 class Call:
     """What comes back, held to the request. `send` sends the same frame, each time it is called.
 
-    worker: who is asked. deadline: of the loop's clock. refusals: who has said no to which request.
+    worker: who is asked, at which price. deadline: of the loop's clock. refusals: who has said no to which request.
     done: whether nothing more is to come.
     """
 
@@ -43,6 +44,7 @@ class Call:
         self,
         worker: Standing,
         request: Completion,
+        price: Price,
         deadline: float,
         refusals: Refusals,
         send: Callable[[], None],
@@ -51,6 +53,7 @@ class Call:
         self.session = "" if worker.offer is None else worker.offer.session
         self.done = False
         self._request = request
+        self._price = price
         self._deadline = deadline
         self._refusals = refusals
         self._send = send
@@ -127,6 +130,7 @@ class Call:
             model=found.model,
             times=times,
             ids=found.ids if request.ids else (),
+            price=self._price,
         )
 
     def _take_piece(self, frame: Frame) -> None:
@@ -142,6 +146,8 @@ class Call:
     def _take_sorry(self, sorry: bodies.Sorry) -> None:
         reason = f"worker {self.worker.name}: {one_line(sorry.reason)}"
         if sorry.after is None:
+            # The next try is then priced as who it goes to.
+            self.worker.doubt()
             final = self._refusals.note(self._request, self.worker.address)
             self._end(Refuse(reason) if final else Retry(reason, 0.0))
             return

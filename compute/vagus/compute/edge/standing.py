@@ -29,6 +29,7 @@ MAX_KNOWN = 4096
 class Standing:
     """One worker. number: of its newest offer; asked: requests of this node under way at it.
 
+    others: its slots that somebody else has, as its newest offer says.
     heard, busy_until and doubted_until are times of the loop's clock: of its newest offer, before which
     it is not to be asked again, and before which others are asked first.
     """
@@ -39,6 +40,7 @@ class Standing:
     number: int = 0
     heard: float = float("-inf")
     asked: int = 0
+    others: int = 0
     used: float = 0.0
     busy_until: float = 0.0
     doubted_until: float = 0.0
@@ -69,13 +71,17 @@ class Standing:
         return self.offer is None or self.asked >= self.offer.slots
 
     @property
-    def turn(self) -> tuple[bool, int, bool, float]:
-        """The least is asked first: who is not doubted, and of whom this node asks least.
+    def room(self) -> int:
+        """How many calls it takes of this node at once, by what it says."""
+        return 0 if self.offer is None or self.busy else self.offer.slots - self.others
 
-        What a worker says of its load counts only where it says that nothing is free.
+    def turn(self, model: Model) -> tuple[bool, bool, Decimal, int, float]:
+        """The least is asked first: who is not doubted, has room and is cheap, and is asked least.
+
+        What a worker says of its load counts only where it says that others have all of it.
         """
-        taken = self.offer is None or self.offer.free == 0
-        return _now() < self.doubted_until, self.asked, taken, self.used
+        price = sum(self.models[model].usd, Decimal(0))
+        return _now() < self.doubted_until, not self.room, price, self.asked, self.used
 
     def doubt(self) -> None:
         """Let others be asked first for a while: it did not do what it was asked."""
@@ -102,6 +108,7 @@ class Workers:
             if all(asked <= most for asked, most in zip(each.usd, self._most, strict=True))
         }
         worker.offer, worker.models, worker.number, worker.heard = offer, models, number, _now()
+        worker.others = max(0, offer.slots - offer.free - worker.asked)
         if len(self._known) < MAX_KNOWN:
             self._known.update(models)
         return anew
@@ -113,7 +120,11 @@ class Workers:
     def serving(self, model: Model) -> list[Standing]:
         """Return the workers that are there and serve a model, whose turn it is first."""
         found = [each for each in self._present() if model in each.models]
-        return sorted(found, key=lambda each: each.turn)
+        return sorted(found, key=lambda each: each.turn(model))
+
+    def room(self) -> int:
+        """Return how many calls they take of this node at once, all together."""
+        return sum(each.room for each in self._present())
 
     def knows(self, model: Model) -> bool:
         """Whether a worker has ever served it."""

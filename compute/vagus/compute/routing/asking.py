@@ -11,7 +11,7 @@ from vagus.compute.routing.call import Asked, Call
 from vagus.compute.routing.measure import Series
 from vagus.compute.routing.served import End
 from vagus.compute.routing.tallies import Tallies
-from vagus.protocol import Refuse, Retry
+from vagus.protocol import Refuse, Retry, VagusError
 
 __all__ = ["Asker"]
 
@@ -32,6 +32,8 @@ class Asker:
     async def ask(self, call: Call, asked: Asked) -> Answer | None:
         """Ask one backend once, and keep what came of it; None where that is no answer."""
         with self._under_way(call, asked):
+            if not await self._keeps(call, asked):
+                return None
             async with asyncio.timeout(asked.seconds):
                 answer = await asked.candidate.backend.complete(call.request, timeout=asked.seconds)
             self._answered(call, asked, answer)
@@ -42,6 +44,8 @@ class Asker:
         """Stream from one backend once; what fails after the first piece is raised."""
         begun, answer = False, None
         with self._under_way(call, asked):
+            if not await self._keeps(call, asked):
+                return
             stream = asked.candidate.backend.stream(call.request, timeout=call.left)
             async with contextlib.aclosing(stream):
                 while answer is None:
@@ -61,6 +65,24 @@ class Asker:
         elif begun and asked.error is not None:
             self.tallies.calls["failed"] += 1
             raise asked.error
+
+    async def _keeps(self, call: Call, asked: Asked) -> bool:
+        """Have kept what a try may cost before it is sent; where it can't be, it is not, and costs nothing."""
+        kept = False
+        try:
+            while not kept:
+                if asked.held:
+                    await call.spend.kept()
+                # Others may have had meanwhile what was cheap: nothing waits from here to the request.
+                kept = not call.renew(asked)
+        except VagusError as error:  # it is no word on the backend
+            call.words.append(error if isinstance(error, Retry) else Retry(str(error)))
+            asked.candidate.series.breaker.dropped(self._clock())
+        finally:
+            if not kept:
+                call.spend.settle(asked.held, 0)
+                asked.held = 0
+        return kept
 
     @contextlib.contextmanager
     def _under_way(self, call: Call, asked: Asked) -> Iterator[None]:
@@ -90,6 +112,8 @@ class Asker:
         asked.begun = True
         if not call.counts(answer.usage):
             raise Retry(f"{asked.candidate.backend.name} counts tokens that nobody asked for")
+        if answer.price is not None and answer.price.within(asked.price):
+            asked.price = answer.price
         asked.cost = asked.price.cost(answer.usage)
         series.answered(answer, call.size, now - asked.began, now)
         series.breaker.answered()

@@ -83,7 +83,7 @@ class Call:
         self._tokens = tokens_about(size, request.max_tokens)
         self.size = size_of(request.max_tokens)
         self.words: list[Retry | Refuse] = []
-        self._dear = False
+        self._dear = self._over = False
         self._small = self._crowded = False
         self._pauses = 0
         self._costs: dict[Price, int] = {}
@@ -141,7 +141,7 @@ class Call:
         return self._left > 1 and held is not None and self.spend.bears(2 * held[1])
 
     def fits(self, candidate: Candidate) -> bool:
-        """Whether the request fits its context, and what is left to spend its price of now."""
+        """Whether the request fits its context, and its price of now what is left and the maximum."""
         small = candidate.context is not None and self._tokens > candidate.context
         if small and not self._crowded:
             self._small = True
@@ -153,7 +153,7 @@ class Call:
         return self.spend.bears(held[1])
 
     def ask(self, candidate: Candidate, seconds: float) -> Asked | None:
-        """Hold what a try may cost, and count it; None where its price is not known any more."""
+        """Hold what a try may cost, and count it; None where its price is not known or too high now."""
         self.skip.add(candidate)
         held = self._worst(candidate)
         if held is None or not self.spend.bears(held[1]):
@@ -163,6 +163,22 @@ class Call:
         asked = Asked(candidate, *held, seconds)
         self.asked.append(asked)
         return asked
+
+    def renew(self, asked: Asked) -> bool:
+        """Hold a try's price of now where that has risen since it was chosen; return whether it had.
+
+        Raises Retry where so much is not left, or not paid: it may be asked again.
+        """
+        price = self._price(asked.candidate)
+        if price is None or price.within(asked.price):
+            return False
+        held = self._cost(price)
+        if not self.spend.pays(price) or not self.spend.bears(held - asked.held):
+            self.skip.discard(asked.candidate)
+            raise Retry(f"{asked.candidate.backend.name}: its price has just risen")
+        self.spend.settle(asked.held, held)
+        asked.price, asked.held = price, held
+        return True
 
     def again(self) -> float | None:
         """Return how many seconds to wait for who failed for now, and let them be asked again.
@@ -209,6 +225,8 @@ class Call:
             return Retry(f"no backend may be asked: {later}", BARRED_AGAIN)
         if self._dear and not waits:
             return Refuse(f"no backend answers within the budget of {self.spend.limit} for compute")
+        if self._over and not waits:
+            return Refuse("no backend is left by the maximum price")
         return self._nobody(now, waits)
 
     def _nobody(self, now: float, waits: list[float]) -> VagusError:
@@ -255,15 +273,30 @@ class Call:
         return plain[0] if len(plain) >= AGREE else None
 
     def _worst(self, candidate: Candidate) -> tuple[Price, int] | None:
-        """Return a candidate's price of now, and what the request may cost there at most."""
+        """Return a candidate's price of now, and what the request may cost there at most.
+
+        None where that price is not known, or more than is paid.
+        """
+        price = self._price(candidate)
+        if price is None:
+            return None
+        if not self.spend.pays(price):
+            self._over = True
+            return None
+        return price, self._cost(price)
+
+    def _price(self, candidate: Candidate) -> Price | None:
         try:
-            price = candidate.backend.price(self.request.model)
+            return candidate.backend.price(self.request.model)
         except (Retry, Refuse):
             return None
+
+    def _cost(self, price: Price) -> int:
+        """Return what the request costs at most."""
         held = self._costs.get(price)
         if held is None:
             held = self._costs[price] = price.cost(Usage(self._prompt, self.request.max_tokens))
-        return price, held
+        return held
 
 
 def _plain(words: Iterable[Retry | Refuse]) -> list[Refuse]:

@@ -6,7 +6,7 @@ from math import inf
 from vagus.compute.base import Backend, Model
 from vagus.compute.routing.allowance import SAVED, Allowance
 from vagus.compute.routing.call import Call
-from vagus.compute.routing.measure import Measurements, Series
+from vagus.compute.routing.measure import SIZES, Measurements, Series
 from vagus.compute.routing.pool import Candidate, Pool
 from vagus.compute.routing.tuning import Tuning
 
@@ -22,8 +22,8 @@ SLOWEST, TRUSTED = 3.0, 10.0
 ALONE = 5.0
 # What a stranger may be dearer than the best, at most, to be tried at all.
 EXPLORED_DEARER = 2.0
-# Sets of backends that are remembered.
-POOLS = 64
+# Sets of backends that are remembered, each for each size of request.
+POOLS = 64 * SIZES
 
 
 class Chooser:
@@ -41,11 +41,11 @@ class Chooser:
         self._tripped = tripped
         self._tuning = tuning
         self._clock = clock
-        self._pools: dict[tuple[Model, tuple[Backend, ...]], Pool] = {}
+        self._pools: dict[tuple[Model, tuple[Backend, ...], int], Pool] = {}
 
-    def pool(self, model: Model, backends: Sequence[Backend]) -> Pool:
-        """Return the backends of a model, ranked."""
-        key = (model, tuple(backends))
+    def pool(self, model: Model, backends: Sequence[Backend], size: int) -> Pool:
+        """Return the backends of a model, ranked for requests of a size."""
+        key = (model, tuple(backends), size)
         found = self._pools.get(key)
         if found is None:
             found = Pool(model, key[1], self._measurements, self._tuning)

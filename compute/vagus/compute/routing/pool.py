@@ -1,4 +1,4 @@
-"""The backends that one call may choose among, ranked; ranking is done now and then, not per call.
+"""The backends that a call of some size may choose among, ranked; ranking is done now and then, not per call.
 
 A ranking is as old as a millisecond for each backend in it, so that ranking costs the same share of
 a processor however many there are. What may change faster is looked at in each call: breakers,
@@ -48,11 +48,15 @@ class Candidate:
     @property
     def free(self) -> float:
         """The share of its slots that is free, 0 to 1."""
-        return max(0.0, 1 - self.series.in_flight / self.backend.slots)
+        slots = self.backend.slots
+        return max(0.0, 1 - self.series.in_flight / slots) if slots else 0.0
 
 
 class Pool:
-    """One model's backends, as a caller hands them in."""
+    """One model's backends, as a caller hands them in, for requests of one size.
+
+    learned: how many requests it took in.
+    """
 
     def __init__(
         self,
@@ -67,16 +71,17 @@ class Pool:
         self._all = [Candidate(each, measurements.of(each.name, model.digest)) for each in backends]
         self._of = {each.series: each for each in self._all}
         self._ranked_at = float("-inf")
-        self._prompt, self._completion, self._learned = PROMPT, COMPLETION, 0
+        self._prompt, self._completion = PROMPT, COMPLETION
+        self.learned = 0
         self.ranking: list[Candidate] = []
         self.unknown: list[Candidate] = []
         self.out: list[tuple[Candidate, str]] = []
         self.fastest = SECONDS
 
     def learn(self, usage: Usage) -> None:
-        """Take in what a request had, so that costs and seconds are those of the usual one."""
-        self._learned += 1
-        step = max(FOLLOW, 1 / self._learned)
+        """Take in what a request had, so that costs and seconds are those of the usual one of its size."""
+        self.learned += 1
+        step = max(FOLLOW, 1 / self.learned)
         self._prompt += (usage.prompt - self._prompt) * step
         self._completion += (usage.completion - self._completion) * step
 

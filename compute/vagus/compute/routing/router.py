@@ -17,7 +17,7 @@ from vagus.compute.routing.allowance import Allowance
 from vagus.compute.routing.asking import Asker
 from vagus.compute.routing.call import Asked, Call
 from vagus.compute.routing.choosing import TRUSTED, Chooser
-from vagus.compute.routing.measure import Measurements
+from vagus.compute.routing.measure import SIZES, Measurements, size_of
 from vagus.compute.routing.pool import Candidate, Pool
 from vagus.compute.routing.served import Served
 from vagus.compute.routing.spend import Spend
@@ -100,8 +100,9 @@ class Router:
         raise self._failed(call)
 
     def pool(self, model: Model, backends: Sequence[Backend]) -> Pool:
-        """Return the backends of a model, ranked."""
-        return self._chooser.pool(model, backends)
+        """Return the backends of a model, ranked for requests of the size that is asked most."""
+        sizes = (self._chooser.pool(model, backends, each) for each in range(SIZES))
+        return max(sizes, key=lambda each: each.learned)
 
     def best(self, model: Model, backends: Sequence[Backend]) -> Backend:
         """Return who would be asked first now; the first one where nobody may be asked."""
@@ -177,7 +178,7 @@ class Router:
     ) -> Call:
         self._hedges.earn()
         self._chooser.explores.earn()
-        pool = self.pool(request.model, backends)
+        pool = self._chooser.pool(request.model, backends, size_of(request.max_tokens))
         spend = Spend() if spend is None else spend
         return Call(request, pool, spend, self.clock, timeout, self.tuning.tries)
 
@@ -186,7 +187,7 @@ class Router:
         chosen = self._chooser.next(call)
         while chosen is None and (pause := call.again()) is not None:
             await asyncio.sleep(pause)
-            self._chooser.pool(call.pool.model, call.pool.backends)
+            self._chooser.pool(call.pool.model, call.pool.backends, call.size)
             chosen = self._chooser.next(call)
         return chosen
 
@@ -202,8 +203,11 @@ class Router:
         return await self._race(call, asked, slow)
 
     def _slow(self, call: Call, chosen: Candidate) -> float | None:
-        """Return after how many seconds a hedge is due; None where there is none to be."""
-        if chosen.series.breaker.open or not self._hedges.enough:
+        """Return after how many seconds a hedge is due; None where there is none to be.
+
+        Whether one is left is asked then: who hangs is hedged by what was earned meanwhile.
+        """
+        if chosen.series.breaker.open:
             return None
         found = chosen.series.estimate(self.clock()).latency[call.size]
         return found.p95 if found is not None and found.weight >= TRUSTED else None

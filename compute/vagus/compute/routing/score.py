@@ -5,6 +5,7 @@
 The exponents are `Weights`. Two candidates compare by the ratio of their scores, so units cancel.
 """
 
+from math import exp
 from typing import NamedTuple
 
 from vagus.compute.routing.tuning import Weights
@@ -13,12 +14,12 @@ __all__ = ["Parts", "latency_part", "price_part", "score"]
 
 # What is added to each cost, as a share of the median: who is free is not better without end.
 COST_FLOOR = 0.02
-# Seconds that are added to each latency: differences far below matter to nobody.
-LATENCY_FLOOR = 0.25
+# Who takes so many seconds longer is worth 1/e of it: by the second, since that is what callers wait.
+PATIENCE = 8.0
 
 
 class Parts(NamedTuple):
-    """price: the cheapest candidate's cost by this one's. latency: the fastest one's by this one's.
+    """price: the cheapest candidate's cost by this one's. latency: 1/e for each eight seconds over the fastest.
 
     success, verified: shares of calls and of checks. capacity: the share of its slots that is free.
     """
@@ -38,7 +39,7 @@ def price_part(cost: float, cheapest: float, median: float) -> float:
 
 def latency_part(seconds: float, fastest: float) -> float:
     """Return the latency's part."""
-    return (fastest + LATENCY_FLOOR) / (seconds + LATENCY_FLOOR)
+    return exp((fastest - seconds) / PATIENCE)
 
 
 def score(parts: Parts, weights: Weights) -> float:

@@ -29,7 +29,8 @@ class Try(NamedTuple):
 class Served:
     """A call that was answered.
 
-    price: the answering backend's as the call began, in the unit of account per 1,000,000 tokens.
+    price: the answering backend's as the call began, in the unit of account per 1,000,000 tokens; a
+    lower one where the answer has it.
     tried: everyone who was asked, in that order. lost: what those who did not answer may charge.
     """
 

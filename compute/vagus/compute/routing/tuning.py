@@ -30,6 +30,6 @@ class Tuning:
     half_life: float = 600.0
     memory: int = 100
     tries: int = 4
-    hedges: float = 0.05
+    hedges: float = 0.1
     explore: float = 0.01
     look: int = 8
