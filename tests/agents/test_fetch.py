@@ -419,7 +419,7 @@ async def test_members_who_read_different_numbers_agree_on_the_median(web: Web) 
     assert len({result.output for result in results.values()}) == 3
     prices = ['{"price": 100.01}', '{"price": "100.03"}', '{"price": 1e9}', '{"price": 100.02}']
     results = await revealed(web, prices, payload)
-    verifier = mode_of(agent.manifest).for_payload(agent, payload)
+    verifier = mode_of(agent.manifest).for_value(agent, agent.decode(payload))
     leader = members(4)[1]
     made = combined(verifier, intent_of(agent, payload), results, leader)
     assert decode(["int256"], made.output) == (10_002,)  # the lower one of two
@@ -441,19 +441,12 @@ async def test_members_who_read_different_texts_do_not_agree_though_they_are_wor
     texts = [json.dumps(letter * (32 if kind == "string" else 30)) for letter in "abc"]
     mine, theirs, _ = (await revealed(web, texts, payload)).values()
     assert len(mine.output) == 32
-    verifier = mode_of(agent.manifest).for_payload(agent, payload)
+    verifier = mode_of(agent.manifest).for_value(agent, agent.decode(payload))
     assert verifier.runs_again
     assert not verifier.combines
     ctx = check_context(agent, payload)
     assert not (await verifier.check(ctx, mine, theirs)).right
     assert (await verifier.check(ctx, theirs, theirs)).right
-
-
-def test_a_payload_that_is_not_understood_changes_no_mode() -> None:
-    agent = Fetch()
-    verifier = mode_of(agent.manifest)
-    assert verifier.for_payload(agent, b"{") is verifier
-    assert verifier.combines
 
 
 @pytest.mark.parametrize("named", [True, False])

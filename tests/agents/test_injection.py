@@ -387,5 +387,5 @@ async def test_no_payload_changes_the_verdict_of_a_policy(agent: str, tmp_path: 
                     with pytest.raises(Refuse) as verdict:
                         await node.pipeline._executor.route(asked, b.chain)
                     verdicts.add(verdict.value.reason)
-        assert verdicts == {f"this operator does not serve {agent}"}
+        assert verdicts == {f"{agent} is not among this operator's agents"}
         assert served.requests == []

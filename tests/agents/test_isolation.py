@@ -109,10 +109,10 @@ async def test_nothing_that_signs_pays_or_remembers_leads_from_what_an_agent_is_
     found: list[object] = []
     given: list[object] = []
 
-    async def look(agent: object, ctx: Context, payload: bytes) -> bytes:
+    async def look(agent: object, ctx: Context, payload: bytes, value: object) -> bytes:
         given.append(ctx)
-        found.extend(each for each in _reach(ctx, agent, payload) if _is_power(each))
-        return await execute(agent, ctx, payload)  # type: ignore[arg-type]
+        found.extend(each for each in _reach(ctx, agent, payload, value) if _is_power(each))
+        return await execute(agent, ctx, payload, value)  # type: ignore[arg-type]
 
     monkeypatch.setattr("vagus.daemon.execute.execute", look)
     key, hostile = PrivateKey(SIGNER), Hostile([])

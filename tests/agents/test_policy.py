@@ -43,7 +43,7 @@ ROUTES = (
 @pytest.mark.parametrize(
     ("policy", "changes", "terms", "why"),
     [
-        (Policy(agents=("other@1",)), {}, Terms(), "does not serve chat@1"),
+        (Policy(agents=("other@1",)), {}, Terms(), "chat@1 is not among this operator's agents"),
         (Policy(min_fee=1001), {}, Terms(), "maxFee 1000 is under"),
         (Policy(), {"agent_id": agent_id("chat@2")}, Terms(), "another agent"),
         (Policy(), {"fee_asset": b"\x01" * 32}, Terms(), "native coin"),
@@ -183,7 +183,10 @@ def policy_of(**rules: object) -> Policy:
             policy_of(per_agent={"chat@1": {"before": [NO_CARDS]}}),
             "^this operator's chat@1 rule 'no cards' refuses the question$",
         ),
-        (policy_of(per_agent={"chat@1": {"min_fee": 1001}}), "maxFee 1000 is under .* chat@1 1001"),
+        (
+            policy_of(per_agent={"chat@1": {"min_fee": 1001}}),
+            "maxFee 1000 is under .* chat@1 min_fee of 1001",
+        ),
     ],
 )
 def test_a_question_that_a_rule_is_against_is_refused_by_the_rules_name(
@@ -318,3 +321,16 @@ def test_the_published_schema_is_that_of_the_code_and_judges_alike() -> None:
         assert not known.is_valid(each), each
         with pytest.raises(ValidationError):
             Policy.model_validate(each)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"before": [{"name": "n", "words": ["   "]}]}, "a word without letters"),
+        ({"after": [{"name": "n", "words": ["ok", "\u200b"]}]}, "a word without letters"),
+        ({"min_fee": True}, "write an amount"),
+    ],
+)
+def test_what_can_match_nothing_is_refused(wrong: dict[str, object], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        Policy.model_validate(wrong)

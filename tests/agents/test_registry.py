@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from support.plugins import install
 from vagus.agents import AgentConfig, AgentRegistry, installed_agents
 from vagus.agents.builtin.chat import Chat
 from vagus.protocol import Refuse, agent_id
@@ -48,17 +49,14 @@ BROKEN = {
 @pytest.fixture
 def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A distribution with two good agents and many broken ones, installed for one test."""
-    info = tmp_path / "plugins-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugins\nVersion: 1.0\n")
-    lines = ["echo = vagus_test_good:Echo", "echo.v2 = vagus_test_good:Echo2"]
+    entries = {"echo": "vagus_test_good:Echo", "echo.v2": "vagus_test_good:Echo2"}
     (tmp_path / "vagus_test_good.py").write_text(GOOD)
     for name, source in BROKEN.items():
         module = f"vagus_test_{name.replace('.', '_')}"
         (tmp_path / f"{module}.py").write_text(source)
-        lines.append(f"{name} = {module}:Agent")
-    lines.append("absent = vagus_test_no_such_module:Agent")
-    (info / "entry_points.txt").write_text("[vagus.agents]\n" + "\n".join(lines) + "\n")
+        entries[name] = f"{module}:Agent"
+    entries["absent"] = "vagus_test_no_such_module:Agent"
+    install(tmp_path, "agents", entries, name="plugins")
     monkeypatch.syspath_prepend(tmp_path)
     yield
     for name in [name for name in sys.modules if name.startswith("vagus_test_")]:
@@ -119,12 +117,10 @@ TWIN = GOOD.replace('class Echo2(Echo):\n    version = "2.0.0"\n', "")
 def test_an_agent_that_two_distributions_bring_is_served_by_neither(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    info = tmp_path / "twin" / "twin-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: twin\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[vagus.agents]\necho = vagus_test_twin:Echo\n")
-    (info.parent / "vagus_test_twin.py").write_text(ONE)
-    monkeypatch.syspath_prepend(info.parent)
+    site = tmp_path / "twin"
+    install(site, "agents", {"echo": "vagus_test_twin:Echo"}, name="twin")
+    (site / "vagus_test_twin.py").write_text(ONE)
+    monkeypatch.syspath_prepend(site)
     with pytest.raises(Refuse, match="installed 2 times"):
         AgentRegistry({"echo@1": {}}).get("echo@1")
     errors = [each.error for each in installed_agents() if each.entry == "echo"]

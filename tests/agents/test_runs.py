@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 from decimal import Decimal
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pytest
 import structlog
 from pydantic import BaseModel, ConfigDict
 
 import vagus.agents
+from support.backends import Ready
 from support.fleet import MODEL
 from support.fleet import Scripted as Hanging
 from support.virtual_time import in_virtual_time
@@ -52,10 +52,8 @@ class Scripted(Agent):
         return value
 
 
-class Paid(Backend):
+class Paid(Ready):
     """Answers at once, at a price, with the usage it is told to claim."""
-
-    Config = BackendConfig
 
     def __init__(self, price: Price, usage: Usage) -> None:
         super().__init__(BackendConfig(kind="paid", name="paid"))
@@ -64,17 +62,6 @@ class Paid(Backend):
         self.fail = False
         self.hold = asyncio.Event()
         self.hold.set()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        pass
 
     async def models(self) -> tuple[Model, ...]:
         return (Model("m"),)

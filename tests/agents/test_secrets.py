@@ -189,3 +189,14 @@ async def test_a_run_whose_node_opened_none_says_so(web: Web) -> None:
     with pytest.raises(Refuse, match="this run has no such secret"):
         await execute(agent, ctx, payload)
     assert web.requests == []
+
+
+@pytest.mark.parametrize("text", ["%%%", "abc"])
+def test_what_is_no_base64_is_said_in_words(text: str) -> None:
+    fields = {
+        "url": "https://api.example.org/v1",
+        "path": "$.price",
+        "secrets": {"Authorization": text},
+    }
+    with pytest.raises(Refuse, match="no base64, as `vagus secret seal` prints it"):
+        Fetch().decode(json.dumps(fields).encode())

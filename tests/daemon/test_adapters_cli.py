@@ -3,17 +3,19 @@
 import json
 import os
 import re
-import subprocess
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from support.commands import VAGUS, run
+from support.plugins import install
 from vagus.adapters.base import ChainAdapter
 from vagus.daemon.scaffold import new_adapter
 
-VAGUS = Path(sys.executable).parent / "vagus"
+vagus = partial(run, VAGUS, "adapters")
 FILES = {
     "README.md",
     "pyproject.toml",
@@ -36,22 +38,6 @@ NO_NODE = """
     async def __aexit__(self, *_: object) -> None:
         pass
 """
-
-
-def run(*command: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("VAGUS_", "PYTEST_"))}
-    return subprocess.run(
-        list(map(str, command)),
-        cwd=cwd,
-        env=kept | env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def vagus(*arguments: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    return run(VAGUS, "adapters", *arguments, cwd=cwd, **env)
 
 
 @pytest.fixture(scope="module")
@@ -156,39 +142,9 @@ def test_a_namespace_that_is_none_or_served_is_refused(name: str, why: str, tmp_
     assert os.listdir(tmp_path) == []
 
 
-def test_a_folder_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
-    (tmp_path / "lumina").mkdir()
-    refused = vagus("new", "lumina", cwd=tmp_path)
-    assert refused.returncode == 2
-    assert refused.stderr == "vagus: lumina is there already: take another folder, or remove it\n"
-    assert os.listdir(tmp_path / "lumina") == []
-
-
-def test_a_folder_without_an_adapter_is_not_tested(tmp_path: Path) -> None:
-    missing = vagus("test", cwd=tmp_path)
-    assert (missing.returncode, missing.stdout) == (2, "")
-    assert "`vagus adapters new` writes one" in missing.stderr
-    (tmp_path / "pyproject.toml").write_text('[project.entry-points."vagus.agents"]\nx = "x:X"\n')
-    nameless = vagus("test", cwd=tmp_path)
-    assert (nameless.returncode, nameless.stdout) == (2, "")
-    assert "names no adapter" in nameless.stderr
-
-
-def test_tests_without_the_kit_are_no_pass(tmp_path: Path) -> None:
-    new_adapter("lumina", tmp_path / "lumina")
-    tests = tmp_path / "lumina" / "tests" / "test_conformance.py"
-    tests.write_text("def test_nothing():\n    pass\n")
-    tested = vagus("test", "lumina", cwd=tmp_path)
-    assert tested.returncode == 1
-    assert "AdapterConformance" in tested.stderr + tested.stdout
-
-
 def test_installed_adapters_are_listed_with_what_is_wrong_with_them(tmp_path: Path) -> None:
-    info = tmp_path / "site" / "plugin-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[vagus.adapters]\nlumina = nothing_that_is_there:A\n")
-    site = {"PYTHONPATH": str(info.parent)}
+    install(tmp_path / "site", "adapters", {"lumina": "nothing_that_is_there:A"})
+    site = {"PYTHONPATH": str(tmp_path / "site")}
     shown = vagus("list", cwd=tmp_path, **site)
     assert shown.returncode == 0
     lines = shown.stdout.splitlines()

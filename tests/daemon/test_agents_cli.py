@@ -2,18 +2,19 @@
 
 import json
 import os
-import subprocess
-import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from support.commands import VAGUS, run, vagus_here
+from support.plugins import install
 from vagus.daemon.choices import ChainChoice
 from vagus.daemon.folder import make_keys, write_config
 from vagus.daemon.scaffold import new_agent
 
-VAGUS = Path(sys.executable).parent / "vagus"
+vagus = partial(run, VAGUS, "agents")
 FILES = {
     "README.md",
     "manifest.json",
@@ -22,14 +23,6 @@ FILES = {
     "src/vagus_mood_of_text/agent.py",
     "tests/test_vagus_mood_of_text.py",
 }
-
-
-def vagus(*arguments: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    command = [VAGUS, "agents", *map(str, arguments)]
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("VAGUS_", "PYTEST_"))}
-    return subprocess.run(
-        command, cwd=cwd, env=kept | env, capture_output=True, text=True, check=False
-    )
 
 
 def test_a_new_agent_has_all_its_files_and_passes_its_own_tests(tmp_path: Path) -> None:
@@ -55,7 +48,7 @@ def test_a_new_agent_has_all_its_files_and_passes_its_own_tests(tmp_path: Path) 
     # What it promises has changed, and what is published has not.
     source = folder / "src" / "vagus_mood_of_text" / "agent.py"
     source.write_text(source.read_text().replace("max_length=4000", "max_length=40"))
-    tested = vagus("test", cwd=folder)
+    tested = vagus("test", cwd=folder, PYTEST_ADDOPTS="-k manifest")
     assert tested.returncode == 1
     assert "vagus agents manifest mood-of-text@1 > manifest.json" in tested.stdout
     assert "mood-of-text: FAILED" in tested.stderr
@@ -91,60 +84,12 @@ def test_a_name_like_one_that_python_uses_makes_a_whole_agent(name: str, tmp_pat
     assert manifest["name"] == name
 
 
-def test_a_folder_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
-    (tmp_path / "mood").mkdir()
-    (tmp_path / "mood" / "mine").write_text("keep")
-    refused = vagus("new", "mood", cwd=tmp_path)
-    assert refused.returncode == 2
-    assert refused.stderr == ("vagus: mood is there already: take another folder, or remove it\n")
-    assert (tmp_path / "mood" / "mine").read_text() == "keep"
-    assert os.listdir(tmp_path / "mood") == ["mine"]
-
-
-def test_a_folder_without_an_agent_is_not_tested(tmp_path: Path) -> None:
-    missing = vagus("test", cwd=tmp_path)
-    assert (missing.returncode, missing.stdout) == (2, "")
-    assert "`vagus agents new` writes one" in missing.stderr
-    (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\n')
-    nameless = vagus("test", cwd=tmp_path)
-    assert (nameless.returncode, nameless.stdout) == (2, "")
-    assert "names no agent" in nameless.stderr
-
-
-def test_tests_without_the_kit_are_no_pass(tmp_path: Path) -> None:
-    new_agent("lazy", tmp_path / "lazy")
-    (tests,) = (tmp_path / "lazy" / "tests").iterdir()
-    tests.write_text("def test_nothing():\n    pass\n")
-    tested = vagus("test", "lazy", cwd=tmp_path)
-    assert tested.returncode == 1
-    assert "AgentConformance" in tested.stderr + tested.stdout
-
-
-def test_a_missing_part_is_named_with_its_extra(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    import importlib.util
-
-    from vagus.daemon import cli
-
-    new_agent("mood", tmp_path / "mood")
-    known = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "pytest_asyncio" else known(name)
-    )
-    monkeypatch.setattr(sys, "argv", ["vagus", "agents", "test", str(tmp_path / "mood")])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 2
-    assert capsys.readouterr().err == ("vagus: pytest_asyncio missing: pip install 'vagus[test]'\n")
-
-
-def test_installed_agents_are_listed_for_people_and_as_json(tmp_path: Path) -> None:
-    shown = vagus("list", cwd=tmp_path)
-    assert shown.returncode == 0
-    lines = [line.split() for line in shown.stdout.splitlines()]
+def test_installed_agents_are_listed_for_people_and_as_json() -> None:
+    code, out, _ = vagus_here("agents", "list")
+    assert code == 0
+    lines = [line.split() for line in out.splitlines()]
     assert ["chat@1", "1.0.0", "exact", "vagus"] in [line[:4] for line in lines]
-    found = json.loads(vagus("list", "--json", cwd=tmp_path).stdout)["agents"]
+    found = json.loads(vagus_here("agents", "list", "--json")[1])["agents"]
     (number,) = [each for each in found if each["entry"] == "number"]
     assert number.pop("distribution").startswith("vagus ")
     assert number == {
@@ -159,12 +104,10 @@ def test_installed_agents_are_listed_for_people_and_as_json(tmp_path: Path) -> N
 
 def plugin(folder: Path, source: str, entry: str = "bad", name: str = "plugin") -> dict[str, str]:
     """Install one agent whose module is `source`; the environment in which it is found."""
-    info = folder / "site" / "plugin-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[vagus.agents]\n{entry} = vagus_test_bad:Bad\n")
-    (info.parent / "vagus_test_bad.py").write_text(source)
-    return {"PYTHONPATH": str(info.parent)}
+    site = folder / "site"
+    install(site, "agents", {entry: "vagus_test_bad:Bad"}, name=name)
+    (site / "vagus_test_bad.py").write_text(source)
+    return {"PYTHONPATH": str(site)}
 
 
 def test_a_broken_plugin_is_listed_with_its_reason(tmp_path: Path) -> None:
@@ -239,26 +182,23 @@ def test_an_agent_of_a_config_that_has_no_major_is_one_line(tmp_path: Path) -> N
     text = config.read_text()
     assert text.count('[agents."chat@1"]') == 1
     config.write_text(text.replace('[agents."chat@1"]', "[agents.chat]"))
-    refused = vagus("list", "--config", config, cwd=tmp_path)
-    assert (refused.returncode, refused.stdout) == (2, "")
     said = "agents.\"chat\": 'chat' is not name@major, in lower case"
-    assert refused.stderr == f"vagus: {config}: {said}\n"
+    refused = vagus_here("agents", "list", "--config", config)
+    assert refused == (2, "", f"vagus: {config}: {said}\n")
 
 
-def test_a_manifest_is_printed_as_the_agent_has_it(tmp_path: Path) -> None:
+def test_a_manifest_is_printed_as_the_agent_has_it() -> None:
     from vagus.agents.builtin.number import Number
 
-    shown = vagus("manifest", "number@1", cwd=tmp_path)
-    assert json.loads(shown.stdout) == Number().manifest.model_dump(mode="json")
+    _, out, _ = vagus_here("agents", "manifest", "number@1")
+    assert json.loads(out) == Number().manifest.model_dump(mode="json")
 
 
 @pytest.mark.parametrize("name", ["nope", "chat", "none@1", "../chat", "", "chat@2"])
-def test_the_manifest_of_what_is_not_installed_is_one_line_with_where_to_look(
-    name: str, tmp_path: Path
-) -> None:
-    unknown = vagus("manifest", name, cwd=tmp_path)
-    assert (unknown.returncode, unknown.stdout) == (2, "")
-    (line,) = unknown.stderr.splitlines()
+def test_the_manifest_of_what_is_not_installed_is_one_line_with_where_to_look(name: str) -> None:
+    code, out, err = vagus_here("agents", "manifest", name)
+    assert (code, out) == (2, "")
+    (line,) = err.splitlines()
     assert name in line
     assert "`vagus agents list`" in line
 

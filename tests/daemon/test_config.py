@@ -337,6 +337,13 @@ def test_the_environment_may_name_the_rosters_file(
     assert load(path).committee == roster(1, 2)
 
 
+def test_a_policy_may_begin_with_the_mark_that_some_editors_write(
+    write: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "policy.toml").write_bytes(b"\xef\xbb\xbfmin_fee = 7\n")
+    assert load(write(top='policy_file = "policy.toml"')).policy.min_fee == 7
+
+
 def test_the_policy_may_be_a_file_of_its_own(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,12 +2,12 @@
 
 import ast
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from support.commands import run
 from vagus.adapters.base import ChainAdapter
 from vagus.adapters.conformance import AdapterConformance, ChainHarness
 from vagus.adapters.conformance.rules import CAPABILITIES
@@ -60,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_first_tests_pass_after_what_the_guide_says(folder: Path) -> None:
     (chosen,) = CHOSEN.findall(GUIDE)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = run(*command, cwd=folder)
     assert done.returncode == 0, done.stdout
     assert re.match(r"2 passed, \d+ deselected", done.stdout.splitlines()[-1])
 
@@ -68,8 +68,7 @@ def test_the_first_tests_pass_after_what_the_guide_says(folder: Path) -> None:
 def test_what_the_guide_writes_is_typed_and_tidy(folder: Path) -> None:
     sort = ["ruff", "check", "--fix", "--select", "I"]
     for tool in (sort, ["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]):
-        command = [sys.executable, "-m", *tool]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        done = run(sys.executable, "-m", *tool, cwd=folder)
         assert done.returncode == 0, f"{tool}: {done.stdout}{done.stderr}"
 
 

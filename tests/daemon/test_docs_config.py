@@ -21,6 +21,7 @@ from vagus.agents.http import HttpPolicy
 from vagus.agents.manifest import FeeConfig
 from vagus.compute import BackendConfig, PriceConfig
 from vagus.compute.backends.akashml import AkashMLConfig
+from vagus.compute.backends.confidential_config import ConfidentialConfig
 from vagus.compute.backends.http import HttpConfig as HttpBackendConfig
 from vagus.compute.backends.ionet import IonetConfig
 from vagus.compute.backends.local import LocalConfig
@@ -73,6 +74,7 @@ SECTIONS: dict[str, tuple[type[BaseModel], list[str]]] = {
     "`models`": (ModelConfig, list(ModelConfig.model_fields)),
     '`kind = "akashml"`': (AkashMLConfig, own(AkashMLConfig)),
     '`kind = "ionet"`': (IonetConfig, own(IonetConfig)),
+    '`kind = "ionet-confidential"`': (ConfidentialConfig, own(ConfidentialConfig)),
     '`kind = "edge"`': (EdgeConfig, [*MqttConfig.model_fields, *own(EdgeConfig)]),
     "`max_price`": (MaxPrice, list(MaxPrice.model_fields)),
     "`[money]`": (MoneyConfig, list(MoneyConfig.model_fields)),

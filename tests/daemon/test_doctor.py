@@ -13,8 +13,10 @@ from coincurve import PrivateKey
 from typer.testing import CliRunner, Result
 
 from support.chain import ScriptedChain
+from support.commands import vagus_beside
 from support.journals import HUB
 from support.node import vagus
+from support.plugins import install
 from support.scripted import GOOD, Script, response, scripted, sending
 from vagus.adapters.evm.wallet import Wallet
 from vagus.daemon.choices import ChainChoice
@@ -29,7 +31,7 @@ from vagus.daemon.journal.database import read_only
 from vagus.daemon.journal.lock import data_folder, holder
 from vagus.daemon.journal.sqlite import SqliteJournal
 from vagus.daemon.tokens import new_token
-from vagus.protocol import Halt
+from vagus.protocol import Halt, VagusError
 
 CHAIN = HUB.rpartition(":")[0]
 CANARY = "canary-7f3a-in-a-path"
@@ -101,6 +103,111 @@ def test_each_fault_of_a_config_fails_with_what_to_do(
     found = by_name(look_at(config).findings)
     assert found[name].verdict == Verdict.FAIL
     assert said in found[name].finding
+
+
+RENTED = """
+[[backends]]
+kind = "akash"
+name = "gpu"
+base_url = "http://127.0.0.1:9"
+api_key_file = "akash.key"
+image = "vllm/vllm-openai:v0.11.0"
+models = [{ name = "m" }]
+price = { output = "280000000000000" }
+max_hourly = "0.60"
+spend_hour = "0.60"
+spend_day = "6"
+"""
+
+
+@pytest.fixture
+def renting(config: Path) -> Path:
+    """A config with a backend that rents, of which nothing is wrong."""
+    key = config.parent / "akash.key"
+    key.touch(mode=0o600)
+    key.write_text("key")
+    config.write_text(config.read_text().replace(LOCAL, LOCAL + RENTED, 1))
+    assert worst(look_at(config).findings) == Verdict.OK
+    return config
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (LOCAL, LOCAL + LOCAL, "backends: local is there more than once"),
+        ("[http]", '[canaries]\ntrusted = "lokal"\n[http]', "no backend is named lokal; there are: local, gpu"),
+        ('api_key_file = "akash.key"', 'api_key_file = "gone.key"', "gone.key can't be read"),
+        ('max_hourly = "0.60"', "max_hourly = 0.60", 'write the price as a string, "0.6"'),
+        ('max_hourly = "0.60"', 'max_hourly = "0.60"\nenv = { VLLM_API_KEY = "x" }', "VLLM_API_KEY is where the node"),
+    ],
+)  # fmt: skip
+def test_what_run_refuses_of_backends_check_refuses(
+    renting: Path, old: str, new: str, said: str
+) -> None:
+    text = renting.read_text()
+    assert old in text
+    renting.write_text(text.replace(old, new, 1))
+    failed = [each for each in look_at(renting).findings if each.verdict == Verdict.FAIL]
+    assert len(failed) == 1, failed
+    assert said in failed[0].finding
+    settings = load(renting)
+
+    async def start() -> None:
+        for backend in settings.backend_list():
+            backend.keep_in(renting.parent)
+            if backend.rents:
+                async with backend:
+                    pass
+
+    with pytest.raises(VagusError) as refused:
+        asyncio.run(start())
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "finding", "advice"),
+    [
+        ('price = { output = "280000000000000" }', "", "what they cost is given away", "price = { input"),
+        ('spend_hour = "0.60"', 'spend_hour = "0.50"', "under max_hourly 0.60", "give spend_hour"),
+        ('spend_day = "6"', 'spend_day = "0.50"', "under spend_hour 0.60", "give spend_day"),
+        ("[policy]\n", '[policy]\nnetworks = ["lcoal"]\n', "networks: no backend is of network lcoal; there are: akash, local", "mend it"),
+        ("[http]", '[policy.per_agent."chat@1"]\nregions = ["eu"]\n[http]', 'per_agent."chat@1".regions: no backend is of region eu', "mend it"),
+        ("[http]", '[[policy.before]]\nname = "n"\nlonger = 9\nnetworks = ["akasch"]\n[http]', "before.0.networks: no backend is of network akasch", "mend it"),
+    ],
+)  # fmt: skip
+def test_what_is_hardly_meant_of_backends_is_warned_of(
+    renting: Path, old: str, new: str, finding: str, advice: str
+) -> None:
+    text = renting.read_text()
+    assert old in text
+    renting.write_text(text.replace(old, new, 1))
+    [warned] = [each for each in look_at(renting).findings if each.verdict != Verdict.OK]
+    assert warned.verdict == Verdict.WARN
+    assert finding in warned.finding
+    assert advice in warned.advice
+
+
+def test_the_price_that_is_proposed_pays_for_the_machine(renting: Path) -> None:
+    """0.60 USD for 720,000 tokens, where 10^18 are 3000 USD: 277,777,777,777,777.78 for a million."""
+    text = renting.read_text().replace('price = { output = "280000000000000" }', "")
+    renting.write_text(text.replace("[http]", '[money]\nusd = "3000"\n[http]', 1))
+    advice = by_name([each for each in look_at(renting).findings if each.advice])["backend gpu"]
+    assert 'price = { output = "277777777777778" } or more' in advice.advice
+
+
+@pytest.mark.parametrize("opened", ["[", "{a="])
+def test_a_config_or_a_policy_that_is_too_deep_fails_in_words(config: Path, opened: str) -> None:
+    deep, text = "x=" + opened * 5000, config.read_text().partition("[policy]")[0]
+    policy = config.parent / "policy.toml"
+    policy.write_text(deep)
+    config.write_text('policy_file = "policy.toml"\n' + text)
+    [found] = look_at(config).findings
+    assert (found.name, found.verdict) == ("config", Verdict.FAIL)
+    assert found.finding.startswith(f"{policy}: ")
+    config.write_text(deep)
+    [found] = look_at(config).findings
+    assert (found.name, found.verdict) == ("config", Verdict.FAIL)
+    assert found.finding.startswith(f"{config}: ")
 
 
 def test_a_hub_with_another_prefix_than_the_nodes_own_address_fails(tmp_path: Path) -> None:
@@ -296,6 +403,26 @@ async def doctor(config: Path, script: Script) -> dict[str, Finding]:
     return by_name(found)
 
 
+def test_a_confidential_backend_that_trusts_nobody_is_warned_of(config: Path) -> None:
+    key = config.parent / "keys" / "ionet"
+    key.touch(0o600)
+    key.write_text("sk-test")
+    table = (
+        '[[backends]]\nkind = "ionet-confidential"\nname = "enclave"\nmodels = ["m"]\n'
+        f'api_key_file = "{key}"\n'
+    )
+    text = config.read_text()
+    config.write_text(text.replace(LOCAL, table, 1))
+    found = [each for each in look_at(config).findings if each.name == "backend enclave"]
+    assert [each.verdict for each in found] == [Verdict.OK, Verdict.WARN]
+    assert found[1].finding == "it pins no enclave's key: no sealed payload is sent to it"
+    assert found[1].advice.startswith("give signers or measurements")
+    pinned = f'{table}signers = ["0x{"11" * 20}"]\n'
+    config.write_text(text.replace(LOCAL, pinned, 1))
+    found = [each for each in look_at(config).findings if each.name == "backend enclave"]
+    assert [each.verdict for each in found] == [Verdict.OK]
+
+
 async def test_a_chain_that_does_not_answer_fails_and_the_rest_is_looked_at(config: Path) -> None:
     found = await doctor(config, sending(response(GOOD)))
     assert found[f"quorum {CHAIN}"].verdict == Verdict.FAIL
@@ -440,19 +567,20 @@ def test_who_holds_a_folder_is_known_without_touching_it(tmp_path: Path) -> None
     assert (folder / "lock").exists()
 
 
-async def test_a_fault_is_said_once_and_not_logged_as_well(config: Path, tmp_path: Path) -> None:
-    info = tmp_path / "site" / "plugin-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[vagus.agents]\nbroken = nowhere:Agent\n")
+async def test_a_fault_is_said_once_and_not_logged_as_well(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path / "site", "agents", {"broken": "nowhere:Agent"})
     config.write_text(config.read_text().replace('[agents."choose@1"]', '[agents."broken@1"]'))
-    code, out, err = await vagus("check", "--config", config, PYTHONPATH=str(info.parent))
+    code, out, err = await vagus("check", "--config", config, PYTHONPATH=str(tmp_path / "site"))
     assert (code, err) == (0, "")
     assert "warn  agent broken@1: not served" in out
 
     make_user = ("keys", "new", config.parent / "keys" / "user.json")
     assert (await vagus(*make_user, "--password-file", config.parent / "keys" / "password"))[0] == 0
-    code, out, err = await vagus("intent", "send", "--prompt", "x", "--config", config)
-    assert (code, out) == (1, "")
+    monkeypatch.setattr("vagus.daemon.client.ANSWER_SECONDS", 2.0)
+    command = ("intent", "send", "--prompt", "x", "--config", config)
+    ended, out, err = await vagus_beside(*command)
+    assert (ended, out) == (1, "")
     assert f"{CHAIN} does not answer (http://127.0.0.1:9: " in err
     assert err.count("\n") == 1

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from typer.testing import CliRunner
 
-from support.node import vagus
+from support.commands import vagus_beside as vagus
 from vagus.daemon.cli import app
 from vagus.daemon.config import ConfigError
 from vagus.daemon.folder import make_keys

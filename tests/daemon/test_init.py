@@ -14,7 +14,7 @@ from eth_account import Account as EthAccount
 from solders.keypair import Keypair
 from typer.testing import CliRunner, Result
 
-from support.node import vagus
+from support.commands import vagus_beside as vagus
 from vagus.daemon.cli import app
 from vagus.daemon.config import ConfigError, load
 

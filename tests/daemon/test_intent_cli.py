@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.node import vagus
+from support.commands import vagus_beside as vagus
 from support.served import Served, serving
 from vagus.daemon.choices import ChainChoice
 from vagus.daemon.folder import make_keys, write_config
@@ -162,8 +162,9 @@ async def test_a_payload_that_its_agent_cannot_read_costs_nothing(
 
 
 async def test_a_payload_of_an_agent_that_is_not_here_is_sent_and_said_to_be_unchecked(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("vagus.daemon.client.ANSWER_SECONDS", 0.5)
     config = config_of(tmp_path, 1)
     key, password = config.parent / "keys" / "user.json", config.parent / "keys" / "password"
     assert (await vagus("keys", "new", key, "--password-file", password))[0] == 0

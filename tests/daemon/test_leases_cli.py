@@ -7,6 +7,7 @@ import json
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from support.journals import HUB
@@ -108,6 +109,41 @@ def test_a_release_without_a_node_is_done_at_once(tmp_path: Path) -> None:
         assert (code, "ending what gpu has rented" in err) == (0, True)
         assert asyncio.run(state(tmp_path / "data", number)) == State.RELEASED
         assert "DELETE /v1/deployments/7" in sandbox.calls
+
+
+def test_a_network_that_is_away_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that is away comes first by name, and is waited for to the end."""
+    monkeypatch.setattr("vagus.daemon.cli.leases.PATIENCE", 5.0)
+    with loop_thread() as loop:
+        sandbox = loop.enter(AkashSandbox())
+        path = config(tmp_path, sandbox.base_url, sandbox.api_key)
+        away = TABLE.format(base_url="http://127.0.0.1:9", model=MODEL).replace('"gpu"', '"away"')
+        path.write_text(path.read_text() + away)
+        lost = asyncio.run(rent(tmp_path / "data", "away"))
+        number = asyncio.run(rent(tmp_path / "data"))
+        code, _, err = run("leases", "release", "--all", "-c", path)
+    assert code == 1
+    assert asyncio.run(state(tmp_path / "data", number)) == State.RELEASED
+    assert asyncio.run(state(tmp_path / "data", lost)) == State.RELEASING
+    assert err.index("gpu: all ended") < err.index("away: 1 not ended yet")
+    assert f"not ended yet: {lost};" in err
+
+
+def test_a_key_that_is_not_there_holds_up_no_other(tmp_path: Path) -> None:
+    with loop_thread() as loop:
+        sandbox = loop.enter(AkashSandbox())
+        path = config(tmp_path, sandbox.base_url, sandbox.api_key)
+        keyless = TABLE.format(base_url=sandbox.base_url, model=MODEL).replace('"gpu"', '"away"')
+        path.write_text(path.read_text() + keyless.replace("akash.key", "gone.key"))
+        lost = asyncio.run(rent(tmp_path / "data", "away"))
+        number = asyncio.run(rent(tmp_path / "data"))
+        code, _, err = run("leases", "release", "--all", "-c", path)
+    assert code == 1
+    assert asyncio.run(state(tmp_path / "data", number)) == State.RELEASED
+    assert asyncio.run(state(tmp_path / "data", lost)) == State.RELEASING
+    assert "gone.key can't be read" in err
 
 
 def test_a_release_beside_a_node_is_left_to_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import socket
 import subprocess
@@ -124,9 +125,22 @@ HOSTILE = "x\\n\\r\\x1b[2J\\u202e\\u2028<0>forged\\nMESSAGE=forged"
 def test_a_strangers_text_is_one_line_for_people_and_steers_no_terminal() -> None:
     text = said(f'set_up("info", "console")\nstructlog.get_logger().info("a", reason="{HOSTILE}")')
     assert text.count("\n") == 1
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", text.rstrip("\n"))  # structlog's own colours
-    assert plain.isprintable()
-    assert "forged" in plain
+    assert text.rstrip("\n").isprintable()
+    assert "forged" in text
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_a_terminal_has_colours_unless_they_are_not_wanted(no_color: str, coloured: bool) -> None:
+    """And a pipe has none, as the test above has it."""
+    script = PREFIX + 'set_up("info", "console")\nstructlog.get_logger().info("a", reason="b")'
+    ours, theirs = os.openpty()
+    env = {**os.environ, "NO_COLOR": no_color}
+    subprocess.run([sys.executable, "-c", script], stderr=theirs, env=env, check=True)
+    os.close(theirs)
+    text = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert ("\x1b[" in text) is coloured
+    assert "reason" in re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 JOURNALLED = """

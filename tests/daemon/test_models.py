@@ -30,3 +30,25 @@ async def test_models_are_listed_with_context_and_price_or_why_there_is_none(
     }
     assert unpriced["price"] is None
     assert "[money]" in unpriced["unpriced"]
+
+
+async def test_what_rents_machines_is_listed_from_its_config_and_rents_nothing(
+    tmp_path: Path,
+) -> None:
+    """Without a folder for a ledger, without a key, and with a network that nobody reaches."""
+    table = {
+        "kind": "akash",
+        "name": "gpu",
+        "base_url": "http://127.0.0.1:9",
+        "api_key_file": str(tmp_path / "none"),
+        "image": "vllm/vllm-openai:v0.11.0",
+        "models": [{"name": "m", "context": 4096}],
+        "price": {"input": "10", "output": "40"},
+        "max_hourly": "0.60",
+        "spend_hour": "0.60",
+        "spend_day": "6",
+    }
+    [found] = await list_models([make_backend(backend_config(table))])
+    assert (found["backend"], found["model"]) == ("gpu", "m")
+    assert found["price"] == {"input": "10", "output": "40", "source": "config"}
+    assert not list(tmp_path.iterdir())

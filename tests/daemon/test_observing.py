@@ -1,11 +1,12 @@
 """What a node's router tells of its calls: to who rents machines, and to the canaries."""
 
 from collections.abc import Sequence
-from types import SimpleNamespace, TracebackType
-from typing import Any, Self
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from support.backends import Ready
 from vagus.compute import (
     Answer,
     Backend,
@@ -28,25 +29,12 @@ MODEL = Model("sold")
 USAGE = Usage(10, 20)
 
 
-class Selling(Backend):
+class Selling(Ready):
     """Answers at once."""
-
-    Config = BackendConfig
 
     def __init__(self, name: str) -> None:
         super().__init__(BackendConfig(kind="selling", name=name))
         self.asked = 0
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return None
 
     async def models(self) -> tuple[Model, ...]:
         return (MODEL,)
@@ -101,11 +89,12 @@ async def test_who_rents_is_told_of_each_call_through_the_counting() -> None:
 async def test_the_canaries_ask_who_has_not_seen_a_request_once_it_was_used() -> None:
     trusted, other = Selling("trusted"), Selling("other")
     canaries, router, backends = observed(CanaryConfig(trusted="trusted"), trusted, other)
-    await ask(router, backends)
-    (judged,) = await canaries.pairs()
+    assert canaries.judged("other", MODEL.digest) is None
+    await ask(router, backends[1:])
+    judged = canaries.judged("other", MODEL.digest)
     assert judged.backend is backends[1]
     assert await canaries.ask(judged) is True
-    assert other.asked >= 1
+    assert other.asked == 2
 
 
 def test_a_node_that_trusts_none_of_its_backends_does_not_start() -> None:

@@ -130,7 +130,9 @@ async def test_a_backend_whose_answers_are_outvoted_is_quarantined(
         # Votes shut out no one who is the last.
         assert executor.router.usable("another", Model("m").digest)
         agents = AgentRegistry({"chat@1": {}})
-        other = Executor(agents, [backend], Policy(), executor._roster, leader)
+        other = Executor(
+            agents, [backend], Policy(), executor._roster, leader, journal=node.journal
+        )
         for agreed in (False, False, True, False, False, False):
             record = await node.ask()
             await node.carry_to(record, Stage.ROUTED)
@@ -260,7 +262,7 @@ async def test_what_an_answered_call_of_a_failed_run_cost_is_not_spent_again(
 ) -> None:
     model.script = sending(DOWN)
 
-    async def fails(agent: Any, ctx: Context, payload: bytes) -> bytes:
+    async def fails(agent: Any, ctx: Context, payload: bytes, value: Any) -> bytes:
         await ctx.chat([Message("user", "Hello")], max_tokens=16)
         raise Retry("the second step failed")
 
@@ -271,6 +273,6 @@ async def test_what_an_answered_call_of_a_failed_run_cost_is_not_spent_again(
         await node.carry_to(record, Stage.ROUTED)
         for _ in range(2):
             with pytest.raises(Retry, match="second step"):
-                await executor.run(record, node.b.chain, 600)
-            lost.append(record.lost)
+                await executor.run(executor.question(record), node.b.chain, 600)
+            lost.append(record.spent)
     assert 0 < lost[1] == lost[2] - lost[1]

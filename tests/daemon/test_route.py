@@ -5,6 +5,7 @@ import json
 import re
 import socket
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,13 +18,15 @@ from support.journals import HUB
 from support.scripted import GOOD, response, scripted, sending
 from support.served import ROSTER, Served, serving
 from vagus.agents import AgentRegistry, Policy
+from vagus.compute import Price
 from vagus.daemon.api.guard import own_machine
 from vagus.daemon.choices import ChainChoice
 from vagus.daemon.cli import app
-from vagus.daemon.config import ConfigError
+from vagus.daemon.config import ConfigError, load
 from vagus.daemon.execute import Executor
 from vagus.daemon.folder import make_keys, write_config
 from vagus.daemon.metrics.measured import Measured
+from vagus.daemon.token_costs import token_fee
 from vagus.daemon.tokens import new_token
 from vagus.protocol import Retry
 
@@ -40,7 +43,7 @@ class Node:
         self.away.region = "us-east"
         self.backends = [self.cheap, self.dear, self.away]
         policy = Policy(regions=("unknown",))
-        agents = AgentRegistry({"chat@1": {}})
+        agents = AgentRegistry({"chat@1": {}, "fetch@1": {}})
         self.executor = Executor(agents, self.backends, policy, ROSTER, bytes(20))
         served.status.executor = self.executor
         served.status.survey.backends = tuple(
@@ -95,6 +98,12 @@ async def test_a_model_is_asked_for_by_name_or_digest_and_an_agent_by_its_rules(
     other = await node.explained("?model=other")
     assert other["models"] == []
     assert [each["rule"] for each in other["out"]] == ["the model other"] * 3
+
+
+async def test_for_an_agent_that_asks_no_model_nobody_is_a_candidate(node: Node) -> None:
+    found = await node.explained("?agent=fetch@1")
+    assert found["models"] == []
+    assert {each["rule"] for each in found["out"]} == {"fetch@1 asks no model"}
 
 
 async def test_what_was_seen_and_what_is_held_back_shows(node: Node) -> None:
@@ -170,6 +179,62 @@ async def test_a_quarantine_ends_by_an_operators_token_and_no_other(
     assert router.usable("cheap", MODEL.digest)
 
 
+# What a request's tokens may cost
+
+
+@pytest.mark.parametrize("rate", [10**18, 3 * 10**17 + 1, 7 * 10**9, 10**12])
+async def test_a_fee_is_quoted_that_the_cheapest_backend_can_be_paid_of(
+    node: Node, config: Path, rate: int
+) -> None:
+    """As the node reckons what may be spent of a fee, and the router what a call may cost."""
+    node.cheap.unit = Price(Decimal(10**15), Decimal(4 * 10**15))
+    node.dear.unit = Price(Decimal(10**16), Decimal(4 * 10**16))
+    chain = HUB.rpartition(":")[0]
+    loaded = load(config)
+    settings = loaded.model_copy(
+        update={
+            "http": loaded.http.model_copy(update={"port": node.served.port}),
+            "committee": loaded.committee.model_copy(update={"rates": {chain: rate}}),
+            "agents": {"chat@1": {"fee": {"markup_bps": 12_345}, "max_tokens": 64}, "fetch@1": {}},
+        }
+    )
+    said: list[str] = []
+    payload = json.dumps({"prompt": "Hello " * 50}).encode()
+    fee = await token_fee(settings, "chat@1", MODEL.digest, payload, chain, said.append)
+    left = fee * 10**18 // rate * 10_000 // 12_345
+    # The router takes a byte for a token, and 1,024 more for what a server puts around them.
+    worst = (300 + 1024) * 10**9 + 64 * 4 * 10**9
+    assert worst <= left < 2 * worst + 2 * 10**18 // rate * 10_000
+    assert len(said) == 1
+    assert "is for tokens, 64 of them written" in said[0]
+    node.cheap.unit = Price()
+    assert await token_fee(settings, "chat@1", MODEL.digest, payload, chain, said.append) == 0
+    assert await token_fee(settings, "fetch@1", bytes(32), b"{}", chain, said.append) == 0
+    assert len(said) == 1
+
+
+async def test_a_request_that_no_backend_can_serve_is_said_before_it_is_sent(
+    node: Node, config: Path
+) -> None:
+    loaded, chain, said = load(config), HUB.rpartition(":")[0], list[str]()
+    http = loaded.http.model_copy(update={"port": node.served.port})
+    settings = loaded.model_copy(update={"http": http})
+    assert await token_fee(settings, "chat@1", b"\x07" * 32, b"{}", chain, said.append) == 0
+    assert "no backend for it that has a price now: cheap is not within the model 0x0707" in said[0]
+
+
+async def test_where_no_node_tells_what_tokens_cost_that_is_said(config: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    loaded, said = load(config), list[str]()
+    settings = loaded.model_copy(update={"http": loaded.http.model_copy(update={"port": port})})
+    chain = HUB.rpartition(":")[0]
+    assert await token_fee(settings, "chat@1", bytes(32), b"{}", chain, said.append) == 0
+    assert "what tokens cost is not known" in said[0]
+    assert "give --fee" in said[0]
+
+
 # The command line
 
 
@@ -217,7 +282,9 @@ async def test_without_a_node_the_config_is_explained_and_nothing_was_measured(
         assert re.search(r"^one .* out: not within the terms' regions$", done.stdout, re.MULTILINE)
         done = await vagus("explain", "--config", config, "--region", "EU", **env)
         assert isinstance(done.exception, ConfigError)
-        assert "region" in str(done.exception)
+        assert str(done.exception).startswith("--region 'EU' is none: write it in lower case")
+        done = await vagus("explain", "--config", config, "--agent", "nope", **env)
+        assert str(done.exception) == "--agent 'nope' is none: write name@major, as chat@1"
         assert model.requests == []
 
 

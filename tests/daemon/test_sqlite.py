@@ -86,6 +86,20 @@ async def test_a_journal_of_a_newer_vagus_is_refused(tmp_path: Path) -> None:
         await SqliteJournal(path).__aenter__()
 
 
+async def test_a_journal_of_the_schema_before_is_brought_to_this_one(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    async with SqliteJournal(path) as journal:
+        [record] = await journal.observe(HUB, [request(1)], Cursor(2, 1))
+    db = sqlite3.connect(path)
+    db.executescript("ALTER TABLE intents DROP COLUMN spent; PRAGMA user_version=6")
+    db.close()
+    for spent in (0, 7):
+        async with SqliteJournal(path) as journal:
+            [known] = await journal.unfinished()
+            assert (known.id, known.spent) == (record.id, spent)
+            await journal.spend(known, 7)
+
+
 async def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path) -> None:
     path, content = tmp_path / "journal.sqlite", b"no database" * 1000
     path.write_bytes(content)

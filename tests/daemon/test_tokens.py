@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from support.node import vagus
+from support.commands import vagus_beside as vagus
 from vagus.daemon.cli import app
 from vagus.daemon.owner import OwnerError, as_user
 from vagus.daemon.tokens import (

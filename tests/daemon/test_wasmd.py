@@ -4,6 +4,7 @@ Go is a script here that writes what Go would: a real build takes minutes, and e
 the node has gone through it.
 """
 
+import fcntl
 import os
 import stat
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from vagus.daemon import wasmd
-from vagus.daemon.fetch import FetchError
+from vagus.daemon.fetch import FetchError, once
 from vagus.daemon.wasmd import wasmd_path
 
 GO = """#!/bin/sh
@@ -118,3 +119,19 @@ def test_without_a_c_compiler_that_is_said_first(
     monkeypatch.setenv("PATH", str(machine.bin))
     with pytest.raises(FetchError, match="install gcc"):
         wasmd_path(machine.said.append)
+
+
+def test_who_waits_for_another_build_is_told_so(tmp_path: Path) -> None:
+    said: list[str] = []
+    with (tmp_path / ".thing.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        def say(line: str) -> None:
+            said.append(line)
+            # The other one is done.
+            (tmp_path / "thing").touch()
+            fcntl.flock(lock, fcntl.LOCK_UN)
+
+        with once(tmp_path / "thing", say) as missing:
+            assert not missing
+    assert said == ["Waiting for another process, which fetches or builds thing"]

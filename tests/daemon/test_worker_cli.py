@@ -3,8 +3,10 @@
 import asyncio
 import os
 import sys
+import tomllib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from typer.testing import CliRunner
 from support.mosquitto import Mosquitto
 from support.openai_server import OpenAIServer, openai_server
 from vagus.adapters.evm.keystore import create_keystore
+from vagus.compute.edge.config import EdgeConfig
 from vagus.daemon.cli import app
 from vagus.daemon.config import ConfigError
 from vagus.daemon.worker import parse_model, usd
@@ -81,6 +84,28 @@ async def test_check_asks_the_server_and_writes_to_the_broker(
     assert f"vagus-edge/1/{address[2:]}/offer" in broker.log
 
 
+async def test_what_it_prints_for_a_nodes_config_is_one(folder: Path) -> None:
+    """Lines that a node's operator copies, with the most that any of its models costs."""
+    done = await vagus_worker(
+        folder,
+        *("--broker=mqtt://127.0.0.1:1", "--serve=http://127.0.0.1:1/v1", f"--node={NODE}"),
+        *("--output=0.4", "--model=name=a,input=0.15", "--model=name=b,output=1.2", "--check"),
+    )
+    assert done.err.splitlines()[-1].startswith("vagus: --serve http://127.0.0.1:1/v1: ")
+    assert done.err.endswith("is its key, if it wants one, in --api-key-file?\n")
+    copied = [line for line in done.err.splitlines() if line.startswith("  ")]
+    [table] = tomllib.loads("\n".join(copied))["backends"]
+    config = EdgeConfig.model_validate(table)
+    assert config.workers == (done.out.split()[1],)
+    assert (config.max_price.input, config.max_price.output) == (Decimal("0.15"), Decimal("1.2"))
+    bare = [line.replace("# ", "", 1) for line in copied if "username" in line or "_file" in line]
+    assert tomllib.loads("\n".join(bare)) == {
+        "username": NODE[2:],
+        "password_file": "keys/edge-password",
+    }
+    assert "\\n" not in done.err
+
+
 async def test_check_says_that_the_broker_lets_it_not_write(
     folder: Path, server: OpenAIServer, tmp_path: Path
 ) -> None:
@@ -123,7 +148,8 @@ async def test_a_server_that_can_be_none_is_said(folder: Path) -> None:
         folder, "--broker=mqtt://127.0.0.1:1", "--serve=ftp://x", f"--node={NODE}"
     )
     assert (done.code, "Traceback" in done.err) == (2, False)
-    assert "--serve: base_url:" in done.err
+    assert "--serve: base_url: write http:// or https://" in done.err
+    assert "pattern" not in done.err
 
 
 async def test_a_server_that_refuses_ends_it_for_good(folder: Path, server: OpenAIServer) -> None:
@@ -144,7 +170,9 @@ async def test_a_server_that_refuses_ends_it_for_good(folder: Path, server: Open
     ("arguments", "words"),
     [
         (["--node=0x12"], "--node 0x12: no address: 0x and 40 hex digits"),
-        (["--broker=http://broker"], "--broker: url:"),
+        (["--broker=http://broker"], "--broker: url: write mqtt://host:port"),
+        (["--broker=mqtt://h:0"], "--broker: url: write mqtt://host:port"),
+        (["--slots=2", "--per-node=5"], "--per-node 5: there are --slots 2 in all"),
         (["--model=name=a,colour=red"], "unknown: colour; there are name, served_as"),
         (["--input=-1"], "no price in US dollars"),
         (["--model=a", "--model=a"], "--model: one is there more than once"),

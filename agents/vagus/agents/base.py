@@ -41,6 +41,8 @@ class Agent(abc.ABC):
     - raises Refuse(reason) for a question it can't answer, Retry(reason, after) for a passing
       fault; any other exception is a defect, recorded and answered like a Refuse;
     - may be cancelled at each await, and leaves nothing running.
+
+    asks: it may ask a model. One that never does is run without any, on nodes without backends too.
     """
 
     name: ClassVar[str]
@@ -49,6 +51,7 @@ class Agent(abc.ABC):
     Output: ClassVar[type[BaseModel] | type[str] | type[bytes]]
     Config: ClassVar[type[AgentConfig]] = AgentConfig
     mode: ClassVar[Mode]
+    asks: ClassVar[bool] = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Check the name and the version (major.minor.patch) where they are written."""

@@ -50,6 +50,8 @@ class ContentRule(BaseModel):
             raise ValueError(
                 f"rule {self.name!r} has no condition: words, longer, characters, data"
             )
+        if blank := [each for each in self.words if not _plain(each).strip()]:
+            raise ValueError(f"rule {self.name!r} looks for a word without letters: {blank[0]!r}")
         return self
 
     def matches(self, texts: Sequence[str]) -> bool:

@@ -5,7 +5,7 @@ No signer, key, journal or chain can be reached from here.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -49,11 +49,13 @@ class Route:
 class Budget:
     """At most so many tokens written and so much spent, over all calls of a run.
 
-    spend is in the smallest unit of the origin's coin; None is without limit.
+    spend is in the smallest unit of the origin's coin; most is what tokens may cost at a backend, by
+    its price of that moment. None is without limit.
     """
 
     max_tokens: int = 4096
     spend: int | None = None
+    most: Price | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class Context:
     its backends; without one the run has its own. record: calls keep what the agent's mode shows to
     others, as `Verifier.records` says. circuit: what proves the runs of the agent's circuit, in mode zk.
     secrets: what the requester has sealed, opened, by the sealed bytes and the host that they are for.
+    keep: what makes durable how much is spent or held so far, before a call can cost it.
     """
 
     def __init__(
@@ -106,6 +109,7 @@ class Context:
         record: bool = False,
         circuit: Proving | None = None,
         secrets: Mapping[tuple[bytes, str], str] | None = None,
+        keep: Callable[[int], Awaitable[None]] | None = None,
         log: structlog.typing.FilteringBoundLogger | None = None,
     ) -> None:
         self.intent_id = intent_id
@@ -126,7 +130,7 @@ class Context:
         self._asked = 0
         self._tokens = 0
         self._router = Router() if router is None else router
-        self._spend = Spend(budget.spend)
+        self._spend = Spend(budget.spend, keep, budget.most)
 
     @property
     def calls(self) -> tuple[Call, ...]:

@@ -6,12 +6,12 @@ A policy is the operator's own: members of a committee need not share it, and ea
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from vagus.agents.content import ContentRule, texts_of
 from vagus.agents.context import Route
 from vagus.agents.manifest import Digest, Manifest
-from vagus.compute import Label, PriceConfig
+from vagus.compute import Label, Price, PriceConfig
 from vagus.compute.routing import Rule, sift
 from vagus.protocol import ZERO32, Intent, Refuse, Retry, Terms, agent_id
 
@@ -38,6 +38,13 @@ class Limits(BaseModel):
     max_price: PriceConfig | None = None
     before: Annotated[tuple[ContentRule, ...], Field(max_length=64)] = ()
     after: Annotated[tuple[ContentRule, ...], Field(max_length=64)] = ()
+
+    @field_validator("min_fee", mode="before")
+    @classmethod
+    def _is_an_amount(cls, value: object) -> object:
+        if isinstance(value, bool):
+            raise ValueError("write an amount, in the smallest unit of the origin's coin")  # noqa: TRY004 - pydantic reports ValueError only
+        return value
 
     @property
     def rules(self) -> tuple[ContentRule, ...]:
@@ -74,6 +81,13 @@ class Policy(Limits):
         if name in self.per_agent:
             yield f"this operator's {name}", self.per_agent[name]
 
+    def most(self, name: str) -> Price | None:
+        """Return what tokens may cost for an agent; None where nothing is said."""
+        said = [each.max_price for _, each in self.limits(name) if each.max_price is not None]
+        if not said:
+            return None
+        return Price(min(each.input for each in said), min(each.output for each in said))
+
 
 def admit(
     policy: Policy, manifest: Manifest, intent: Intent, terms: Terms, payload: bytes = b""
@@ -83,12 +97,12 @@ def admit(
     if manifest.id != intent.agent_id:
         raise Refuse(f"the intent asks for another agent than {name}")
     if policy.agents and name not in policy.agents:
-        raise Refuse(f"this operator does not serve {name}")
+        raise Refuse(f"{name} is not among this operator's agents")
     if intent.fee_asset != ZERO32:
         raise Refuse("fees are taken in the native coin only")
     for whose, limits in policy.limits(name):
         if intent.max_fee < limits.min_fee:
-            raise Refuse(f"maxFee {intent.max_fee} is under {whose} {limits.min_fee}")
+            raise Refuse(f"maxFee {intent.max_fee} is under {whose} min_fee of {limits.min_fee}")
     if terms.verification is not None and terms.verification != manifest.mode.name:
         raise Refuse(
             f"the terms ask for {terms.verification}, {name} is verified by {manifest.mode.name}"
@@ -142,7 +156,7 @@ def rules_of(
             lambda r: terms.quantization in (None, r.model.quantization),
         ),
         Rule(
-            f"the privacy {terms.privacy}: it goes to backends alone that prove what they run",
+            f"the privacy {terms.privacy}: it goes to backends alone that prove what they run first",
             lambda r: terms.privacy is None or r.backend.attests,
         ),
     )

@@ -31,6 +31,7 @@ _PARTS: dict[str, tuple[type, ...]] = {
     "Output": (BaseModel, str, bytes),
     "Config": (AgentConfig,),
     "mode": (Mode,),
+    "asks": (bool,),
 }
 
 

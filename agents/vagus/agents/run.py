@@ -2,6 +2,7 @@
 
 import asyncio
 import traceback
+from typing import Any
 
 from vagus.agents.base import Agent
 from vagus.agents.context import Context
@@ -10,8 +11,8 @@ from vagus.protocol import Halt, Refuse, Retry
 __all__ = ["execute"]
 
 
-async def execute(agent: Agent, ctx: Context, payload: bytes) -> bytes:
-    """Decode, run within the context's deadline, encode.
+async def execute(agent: Agent, ctx: Context, payload: bytes, value: Any = None) -> bytes:
+    """Decode, run within the context's deadline, encode. value: the payload, where it is decoded already.
 
     Raises Refuse, Retry (also at the deadline) and Halt, whatever the agent does. A defect of the
     agent is a Refuse; its type and place are logged, its message is not: it may quote the payload.
@@ -19,7 +20,8 @@ async def execute(agent: Agent, ctx: Context, payload: bytes) -> bytes:
     """
     try:
         async with asyncio.timeout_at(ctx.deadline):
-            return agent.encode(await agent.run(ctx, agent.decode(payload)))
+            value = agent.decode(payload) if value is None else value
+            return agent.encode(await agent.run(ctx, value))
     except (Retry, Refuse, Halt):
         raise
     except TimeoutError:

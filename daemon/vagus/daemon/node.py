@@ -146,7 +146,13 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> _Node:
         await asyncio.to_thread(_require_modes, agents, measured, alone=committee.alone)
         opener = Opener(transport_key)
         executor = Executor(
-            agents, measured, settings.policy, roster, committee.address, opener=opener
+            agents,
+            measured,
+            settings.policy,
+            roster,
+            committee.address,
+            opener=opener,
+            journal=journal,
         )
         status.executor = executor
         canaries = _observe(settings, executor.router, measured)

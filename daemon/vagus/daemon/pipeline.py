@@ -172,7 +172,9 @@ class Pipeline:
             )
         else:
             name = label(record.route)
-            await self._journal.move(record, Stage.ROUTED, note=name, backend=name)
+            await self._journal.move(
+                record, Stage.ROUTED, note=name or "asks no model", backend=name
+            )
         failpoint("routed")
 
     async def _routed(self, record: IntentRecord) -> None:
@@ -183,7 +185,8 @@ class Pipeline:
 
         async def still() -> None:
             await self._others.still(record, dest, current)
-            await self._inheriting.still_undelivered(record, dest)
+            if await self._others.may_differ(record, dest):
+                await self._inheriting.still_undelivered(record, dest)
 
         if record.run is None:
             self._committee.require(current, 0)

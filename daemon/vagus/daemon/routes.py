@@ -49,10 +49,14 @@ class Routes:
             async with asyncio.TaskGroup() as group:
                 for each in due:
                     group.create_task(self._ask(each), name=f"models of {each.name}")
-        found = [route for each in self._backends for route in self._routes.get(each.name, ())]
+        found = self.known()
         if not found and self._failed:
             raise _word([error for _, error in self._failed.values()])
         return found
+
+    def known(self) -> list[Route]:
+        """Return the routes that are known, and ask nobody."""
+        return [route for each in self._backends for route in self._routes.get(each.name, ())]
 
     def silent(self) -> list[tuple[Backend, str]]:
         """Return who has not said what it serves, with the reason."""

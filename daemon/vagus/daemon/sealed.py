@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from vagus.daemon.http_client import get_bytes
@@ -18,13 +19,16 @@ from vagus.protocol.sealing import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from vagus.adapters.base import HubState
     from vagus.daemon.journal.records import IntentRecord
     from vagus.daemon.transport_key import TransportKey
 
-__all__ = ["Opener", "readers_of", "seal_payload", "sealed_to"]
+__all__ = ["UNTOLD", "Opener", "readers_of", "seal_payload", "sealed_to", "unquoted"]
+
+UNTOLD = "the question is sealed, and words about it could quote it"
+"""Why a sealed question was not answered, where an agent, a model or a server said so."""
 
 # What no member's clock heals: the roster may change, so it is looked at again.
 _LATER = 60.0
@@ -73,6 +77,24 @@ class Opener:
         except Refuse as error:
             raise Refuse(f"{what} can't be opened: {error.reason}") from None
         raise Retry(f"{what} is sealed to other members than this one", _LATER)
+
+
+@contextlib.contextmanager
+def unquoted(record: IntentRecord) -> Iterator[None]:
+    """Say UNTOLD instead of what was said about a sealed question: a Refuse is published, a Retry shown.
+
+    Around what reads the plaintext: an agent's or a server's words may have some of it.
+    """
+    try:
+        yield
+    except Refuse:
+        if is_sealed(record.payload):
+            raise Refuse(UNTOLD) from None
+        raise
+    except Retry as error:
+        if is_sealed(record.payload):
+            raise Retry(UNTOLD, error.after) from None
+        raise
 
 
 async def readers_of(node: str, hub: str, state: HubState) -> list[bytes]:

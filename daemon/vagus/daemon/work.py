@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,7 +18,9 @@ from vagus.agents.modes import (
 )
 from vagus.daemon.execute import Run, refused
 from vagus.daemon.printable import printable
+from vagus.daemon.sealed import UNTOLD, unquoted
 from vagus.protocol import Outcome, Refuse, Retry, Status, Terms
+from vagus.protocol.sealing import is_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,7 +60,8 @@ class IntentWork:
         self._own: Run | None = None
         self._right: dict[bytes, bool] = {}
         refuses = record.status == Status.REFUSED
-        self._mode = None if refuses else executor.mode(record)
+        self._question = None if refuses else executor.question(record)
+        self._mode = None if self._question is None else executor.mode(self._question)
 
     @property
     def runs_again(self) -> bool:
@@ -69,12 +73,12 @@ class IntentWork:
         record, seconds = self._record, self._seconds_left()
         if self._before is not None:
             return self._before
-        if record.status == Status.REFUSED:
+        if self._question is None:
             return refused(record.id, Status.REFUSED, record.reason)
         if seconds <= 0:
             return refused(record.id, Status.FAILED, "no backend answered in time")
         try:
-            self._own = await self._executor.run(record, self._dest_chain, seconds)
+            self._own = await self._executor.run(self._question, self._dest_chain, seconds)
         except Refuse as error:
             return refused(record.id, Status.REFUSED, error.reason)
         return self._own
@@ -99,20 +103,20 @@ class IntentWork:
             return Verdict(True, "this member has decided it before, in an earlier set")
         if proposed.status != Status.FULFILLED:
             return self._check_without_answer(own, proposed, revealed)
-        if self._mode is None:
+        question = self._question
+        if question is None or self._mode is None:
             return Verdict(False, f"refused here: {self._record.reason}")
         if own is not None and own.outcome.status != Status.FULFILLED:
             return Verdict(False, f"this node has no answer: {own.reason}")
         document = read_evidence(proposed.evidence)
         if document.executor != "0x" + leader.hex():
             raise Refuse("the evidence names another executor than the member that proposes it")
-        spend = self._executor.spend(self._record, self._dest_chain)
-        if int(document.cost) > spend:
-            raise Refuse(f"its compute cost {document.cost}, and {spend} may be spent")
+        mine = None if own is None else read_evidence(own.outcome.evidence)
+        self._executor.check_cost(question, self._dest_chain, document, mine)
         context = CheckContext(
-            agent=self._executor.agent(self._record),
+            agent=question.agent,
             intent=self._record.intent,
-            payload=self._executor.payload(self._record),
+            payload=question.payload,
             route=self._record.route,
             deadline=asyncio.get_running_loop().time() + self._seconds_left(),
             terms=self._terms(),
@@ -120,12 +124,15 @@ class IntentWork:
             revealed={member: _result(each) for member, each in revealed.items()},
             router=self._executor.router,
         )
-        verdict = await self._mode.check(
-            context, None if own is None else _result(own.outcome), _result(proposed)
-        )
+        result = None if own is None else _result(own.outcome)
+        with unquoted(self._record):
+            verdict = await self._mode.check(context, result, _result(proposed))
+        if not verdict.right and is_sealed(self._record.payload):
+            # What its agent said, run again, may be in the reason.
+            verdict = replace(verdict, reason=UNTOLD)
         self._right[proposed.value] = verdict.right
         if verdict.right:
-            self._executor.screen(self._record, proposed.output)
+            self._executor.screen(question, proposed.output)
         return verdict
 
     def decided(self, outcome: Outcome) -> None:

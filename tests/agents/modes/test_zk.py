@@ -1,17 +1,20 @@
 """zk without its environment: what an agent's author may write, and what a node says that lacks it."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from support.modes import check_context, result_of, said
-from vagus.agents import Agent, Context, Mode
-from vagus.agents.modes import mode_of
-from vagus.agents.zk import Circuit
+from support.agents import Written
+from support.modes import check_context, intent_of, result_of, said
+from vagus.agents import Agent, Call, Context, Mode, Route, evidence
+from vagus.agents.modes import Result, mode_of
+from vagus.agents.zk import Circuit, Proven
 from vagus.agents.zk.circuit import add_file
 from vagus.agents.zk.prover import environment
+from vagus.compute import Model, Price, Times, Usage
 from vagus.daemon import node
-from vagus.protocol import Refuse
+from vagus.protocol import Refuse, models_digest
 
 HASHES = {"circuit": "01" * 32, "settings": "02" * 32, "vk": "03" * 32, "srs": "04" * 32}
 
@@ -62,6 +65,36 @@ def test_a_circuit_is_named_by_the_hash_of_each_of_its_files(
 ) -> None:
     with pytest.raises(Refuse, match=reason):
         mode_of(said(bytes, "zk", **HASHES | changes).manifest)
+
+
+async def test_calls_that_nothing_proves_are_not_paid() -> None:
+    """The leader's run is followed without a model, so that its calls would be its word alone."""
+    agent = Proving()
+    model = Model("m")
+    call = Call(
+        index=0,
+        route=Route(Written(lambda _: ""), model),
+        reported_model="m",
+        usage=Usage(1, 1),
+        price=Price(Decimal(10**6)),
+        cost=1,
+        times=Times(0, None, 0),
+        finish_reason="stop",
+    )
+    proof = evidence.build(
+        intent_of(agent, b"?"),
+        agent.manifest,
+        [call],
+        b"!",
+        executor=bytes(20),
+        started=1,
+        finished=2,
+        proofs=[Proven((1,), (2,), b"\x01")],
+    )
+    result = Result(b"!", agent.manifest.digest, models_digest([model.digest]), proof.data)
+    found = await mode_of(agent.manifest).check(check_context(agent, b"?"), None, result)
+    assert not found.right
+    assert found.reason == "the evidence has calls of a model, and an agent in mode zk asks none"
 
 
 @pytest.mark.parametrize("alone", [False, True])

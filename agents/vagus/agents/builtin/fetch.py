@@ -64,7 +64,10 @@ Http = Annotated[HttpPolicy, AfterValidator(_bounded)]
 
 
 def _sealed(text: str) -> str:
-    base64.b64decode(text, validate=True)
+    try:
+        base64.b64decode(text, validate=True)
+    except ValueError:
+        raise ValueError("is no base64, as `vagus secret seal` prints it") from None
     return text
 
 
@@ -111,6 +114,7 @@ class Fetch(Agent):
     Output = bytes
     Config = FetchConfig
     mode: ClassVar[Mode] = Mode(name="fields", parameters={"rule": "median"})
+    asks = False
     config: FetchConfig
 
     def __init__(self, config: AgentConfig | None = None) -> None:

@@ -15,7 +15,7 @@ import decimal
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from vagus.agents.base import Agent
 from vagus.agents.context import Budget, Context, Route
@@ -174,8 +174,8 @@ class Verifier(abc.ABC):
     def _read(self, parameters: Parameters) -> None:  # noqa: B027 - most modes have none
         """Take the mode's parameters. Raises Refuse."""
 
-    def for_payload(self, agent: Agent, payload: bytes) -> "Verifier":
-        """Return how the answer to one payload is checked: itself, but where outputs vary in kind."""
+    def for_value(self, agent: Agent, value: Any) -> "Verifier":
+        """Return how the answer to one decoded payload is checked: itself, but where outputs vary in kind."""
         return self
 
     def require(self, backends: Sequence[Backend]) -> None:  # noqa: B027 - most modes need nothing

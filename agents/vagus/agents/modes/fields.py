@@ -121,15 +121,10 @@ class Fields(Verifier):
             parameters.wrong("rule", "the whole of this output is no number")
         self.combines = any(rule.median for rule in (self._rule, *rules.values()))
 
-    def for_payload(self, agent: Agent, payload: bytes) -> "Fields":
+    def for_value(self, agent: Agent, value: Any) -> "Fields":
         """Compare bytes that are no numbers as identical."""
-        if self._form is not Form.BYTES or not self._rule.numeric:
+        if self._form is not Form.BYTES or not self._rule.numeric or agent.numeric(value):
             return self
-        try:
-            if agent.numeric(agent.decode(payload)):
-                return self
-        except Refuse:
-            return self  # a payload that is not understood has no output to compare
         return _Identical(self.manifest)
 
     @cached_property

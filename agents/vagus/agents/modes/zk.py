@@ -50,6 +50,9 @@ class Zk(Verifier):
     async def _check(
         self, ctx: CheckContext, own: Result | None, proposed: Result, document: Document
     ) -> Verdict:
+        if document.calls:
+            # Nothing proves them, and the leader is paid for them.
+            raise Refuse("the evidence has calls of a model, and an agent in mode zk asks none")
         proven = _Verified(self._prover, document.proofs)
         context = Context(
             intent_id=ctx.intent.id,

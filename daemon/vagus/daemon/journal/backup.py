@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from vagus.daemon.journal.database import BACKUP_ID, damage
 from vagus.daemon.journal.observing import unfence
 from vagus.daemon.journal.records import Stage
-from vagus.daemon.journal.rows import SCHEMA_VERSION
+from vagus.daemon.journal.rows import SCHEMA_VERSION, UPGRADES
 from vagus.protocol import VagusError
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _check(path: Path, db: sqlite3.Connection, application_id: int) -> None:
     if found != application_id or version == 0:
         kind = "backup" if application_id == BACKUP_ID else "journal"
         raise BackupError(f"{path} is no {kind} of vagus: {_WANTED[kind]}")
-    if version != SCHEMA_VERSION:
+    if version not in {SCHEMA_VERSION, *UPGRADES}:
         raise BackupError(
             f"{path} has schema {version}, this vagus knows {SCHEMA_VERSION}: use the vagus that wrote it"
         )

@@ -168,6 +168,13 @@ class Journal(abc.ABC):
         """
 
     @abc.abstractmethod
+    def spend(self, record: IntentRecord, spent: int) -> Awaitable[None]:
+        """Record what models may charge for an intent so far, in the unit of account.
+
+        The write is queued before the first await: of several under way the last one stands.
+        """
+
+    @abc.abstractmethod
     def follow(self, tx: TxRecord, step: Step) -> Awaitable[None]:
         """Record what became of a transaction."""
 

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from vagus.daemon.journal.base import DamagedError
-from vagus.daemon.journal.rows import SCHEMA, SCHEMA_VERSION
+from vagus.daemon.journal.rows import SCHEMA, SCHEMA_VERSION, UPGRADES
 from vagus.protocol import Retry, VagusError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def open_journal(path: Path) -> sqlite3.Connection:
-    """Open a journal, or make one in a new file.
+    """Open a journal, or make one in a new file; one of the schema before is brought to this one.
 
     Raises DamagedError for a damaged one, and VagusError for another version and any other file.
     """
@@ -60,7 +60,7 @@ def open_journal(path: Path) -> sqlite3.Connection:
             tables = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
             if db.execute("PRAGMA application_id").fetchone()[0] == BACKUP_ID:
                 raise VagusError(f"{path} is a backup: `vagus restore` makes a journal of it")
-            if version not in {0, SCHEMA_VERSION}:
+            if version not in {0, SCHEMA_VERSION, *UPGRADES}:
                 raise VagusError(
                     f"{path} has schema {version}, this vagus knows {SCHEMA_VERSION}: run the vagus that wrote it"
                 )
@@ -71,6 +71,9 @@ def open_journal(path: Path) -> sqlite3.Connection:
                 db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
             elif fault := damage(db, CHECK_SECONDS):
                 raise damaged(path, fault)
+            if version in UPGRADES:
+                upgrade = UPGRADES[version]
+                db.executescript(f"BEGIN; {upgrade} PRAGMA user_version={version + 1}; COMMIT;")
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CORRUPT:
                 raise damaged(path, str(error)) from error

@@ -57,9 +57,9 @@ class Kind(enum.StrEnum):
 class IntentRecord:
     """One intent as the journal has it. What a stage has not reached yet is None or empty.
 
-    `route`, `run` and `tx` are what this process chose, has not journalled yet, and sent, `lost` what
-    models may charge for calls that gave no answer, in the committee's unit of account, and
-    `requested_at` the origin's time of the request: after a restart they are None, and found again. `elsewhere` is what this process saw done for it with
+    `route`, `run` and `tx` are what this process chose, has not journalled yet, and sent, and
+    `requested_at` the origin's time of the request: after a restart they are None, and found again. `spent`
+    is what models may charge for all runs so far, in the committee's unit of account: the journal has it before they can. `elsewhere` is what this process saw done for it with
     this node's keys, and not by this journal. `origin` is the CAIP-10 of the hub it was asked on; `seen_at` and `updated_at` are the node's
     clock in seconds, for people: no decision reads them. `fee` is the agent's formula as it was when
     the outcome was fixed: what a delivered answer earns must not hang on a plugin that is gone.
@@ -93,7 +93,7 @@ class IntentRecord:
     leader: bytes | None = None
     route: Route | None = None
     run: Run | None = None
-    lost: int = 0
+    spent: int = 0
     tx: TxRecord | None = None
     elsewhere: str = ""
     requested_at: int | None = None

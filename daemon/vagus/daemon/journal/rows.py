@@ -28,11 +28,12 @@ __all__ = [
     "LEAVE",
     "SCHEMA",
     "SCHEMA_VERSION",
+    "UPGRADES",
     "decode_intent",
     "encode_change",
 ]
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 # The history is written by triggers, so that no move is without its line; `note` is the newest one's.
 # `final` is 1 once the intent was read in a final block: only then is it carried. Lines and
@@ -49,7 +50,8 @@ CREATE TABLE intents(
   attestation BLOB,
   signatures BLOB NOT NULL DEFAULT x'', callback_failed INTEGER NOT NULL DEFAULT 0,
   payouts BLOB NOT NULL DEFAULT x'', receipt BLOB, final INTEGER NOT NULL DEFAULT 0,
-  note TEXT NOT NULL DEFAULT '', block_hash BLOB NOT NULL DEFAULT x'', epoch INTEGER, leader BLOB
+  note TEXT NOT NULL DEFAULT '', block_hash BLOB NOT NULL DEFAULT x'', epoch INTEGER, leader BLOB,
+  spent TEXT NOT NULL DEFAULT '0'
 );
 CREATE INDEX intents_stage ON intents(stage, seen_at);
 CREATE INDEX intents_tip ON intents(hub, height) WHERE final=0;
@@ -99,6 +101,9 @@ CREATE TABLE checks(
 );
 """
 
+# By the schema that a journal has, what brings it to the next one; older ones are refused.
+UPGRADES = {6: "ALTER TABLE intents ADD COLUMN spent TEXT NOT NULL DEFAULT '0';"}
+
 # Leaves intents to their refund that a lost journal may have decided; a WHERE follows.
 LEAVE = (
     "UPDATE intents SET stage=11, updated_at=?, note='restored without its outcome', reason='asked "
@@ -130,6 +135,7 @@ INTENT_COLUMNS = (
     "block_hash",
     "epoch",
     "leader",
+    "spent",
 )
 
 INTENTS = f"SELECT {', '.join(INTENT_COLUMNS)} FROM intents"  # noqa: S608 - our own column names
@@ -200,6 +206,7 @@ def decode_intent(row: Sequence[Any]) -> IntentRecord:
         block_hash=row[21],
         epoch=row[22],
         leader=row[23],
+        spent=int(row[24]),
     )
     _check(record)
     return record

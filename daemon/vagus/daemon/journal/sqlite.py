@@ -49,6 +49,7 @@ _TX = """
 INSERT INTO txs(intent, kind, lane, stage, tx_id, state, at)
 SELECT key, ?, ?, ?, ?, ?, ? FROM intents WHERE id=?
 """
+_SPEND = "UPDATE intents SET spent=? WHERE id=?"
 _FOLLOW = "UPDATE txs SET stage=?, tx_id=?, state=?, at=? WHERE key=?"
 _EVIDENCE = "INSERT OR IGNORE INTO evidence(hash, document, at) VALUES(?,?,?)"
 _NEWEST_TX = """
@@ -208,6 +209,18 @@ class SqliteJournal(Journal):
             return TxRecord(key, record.id, kind, lane, TxStage.BUILT, built.tx_id, built.state)
 
         return self._write(write, lambda tx: _apply(record, to, changes, tx))
+
+    def spend(self, record: IntentRecord, spent: int) -> Awaitable[None]:
+        """Record what models may charge for an intent so far; see `Journal.spend`."""
+        row = (str(spent), record.id)
+
+        def write(db: sqlite3.Connection) -> None:
+            db.execute(_SPEND, row)
+
+        def apply(_: None) -> None:
+            record.spent = spent
+
+        return self._write(write, apply)
 
     def follow(self, tx: TxRecord, step: Step) -> Awaitable[None]:
         """Record what became of a transaction."""

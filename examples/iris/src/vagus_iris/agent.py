@@ -44,6 +44,7 @@ class IrisAgent(Agent):
     Input = Flower
     Output = bytes
     mode = Mode(name="zk", parameters={**_circuit()})
+    asks = False
 
     async def run(self, ctx: Context, flower: Flower, /) -> bytes:
         """Return the species."""
