@@ -32,6 +32,7 @@ from vagus.compute.plugins import found
 from vagus.compute.rates import MoneyConfig
 from vagus.compute.registry import backend_class
 from vagus.compute.routing.canary import CanaryConfig
+from vagus.daemon.backend_checks import name_faults
 from vagus.daemon.committee.transport.config import TransportConfig
 from vagus.daemon.config_errors import ConfigError, NoConfigError, fault_lines
 from vagus.daemon.contracts import ContractCalls
@@ -84,6 +85,7 @@ _PATHS = {
     "tokens_file",
 }
 _TOKEN_PATHS = {"module", "pin_file"}
+_TOO_DEEP = "lists or tables are in each other deeper than any config needs"
 _KEYS = set(KeyConfig.model_fields)
 
 
@@ -172,7 +174,7 @@ class Settings(BaseSettings):
     money: MoneyConfig = MoneyConfig()
     canaries: CanaryConfig | None = None
     chains: Annotated[tuple[dict[str, Any], ...], Field(min_length=1)]
-    backends: Annotated[tuple[dict[str, Any], ...], Field(min_length=1)] = ({"kind": "local"},)
+    backends: tuple[dict[str, Any], ...] = ({"kind": "local"},)
     agents: dict[str, dict[str, Any]] = {"chat@1": {}}
 
     file: ClassVar[str] = "vagus.toml"
@@ -210,14 +212,18 @@ class Settings(BaseSettings):
             if name.split("@")[0] not in known:
                 raise ConfigError([f"{where}: not installed; there are {', '.join(sorted(known))}"])
             try:
-                model = agent_class(name).Config
+                agent = agent_class(name)
             except Refuse as error:
                 log.warning("agent not served", agent=name, reason=error.reason)
                 continue
             try:
-                model.model_validate(table)
+                agent.Config.model_validate(table)
             except ValidationError as error:
-                raise ConfigError(fault_lines(error, model, where)) from error
+                raise ConfigError(fault_lines(error, agent.Config, where)) from error
+            if agent.asks and not self.backends:
+                raise ConfigError(
+                    [f"{where}: it asks a model, and nobody serves one: add a table [[backends]]"]
+                )
         registry = AgentRegistry(self.agents)
         if faults := list(agent_faults(self.committee, registry)):
             raise ConfigError([f"{self.file}: {fault}" for fault in faults])
@@ -266,14 +272,8 @@ class Settings(BaseSettings):
         Raises ConfigError, CredentialError and FetchError; WalletError where one of them signs with
         the transport key, and that can't be opened.
         """
-        found = backends_of(self.backends, f"{self.file}: ", self.transport_key)
-        names = [each.name for each in found]
-        if self.canaries is not None and self.canaries.trusted not in names:
-            where, known = f"{self.file}: canaries.trusted", ", ".join(names)
-            raise ConfigError(
-                [f"{where}: no backend is named {self.canaries.trusted}; there are: {known}"]
-            )
-        return found
+        trusted = None if self.canaries is None else self.canaries.trusted
+        return backends_of(self.backends, f"{self.file}: ", self.transport_key, trusted)
 
 
 def adapter_of(table: dict[str, Any], where: str) -> ChainAdapter:
@@ -291,7 +291,10 @@ def check_chain(table: dict[str, Any], where: str) -> None:
 
 
 def backends_of(
-    tables: Sequence[dict[str, Any]], where: str = "", key: TransportKeyConfig | None = None
+    tables: Sequence[dict[str, Any]],
+    where: str = "",
+    key: TransportKeyConfig | None = None,
+    trusted: str | None = None,
 ) -> list[Backend]:
     """Return the backends of `[[backends]]` tables; see `Settings.backend_list`."""
     whole = [
@@ -301,10 +304,8 @@ def backends_of(
         for table in tables
     ]
     backends = [backend_of(table, f"{where}backends.{at}") for at, table in enumerate(whole)]
-    names = [each.name for each in backends]
-    if twice := sorted({each for each in names if names.count(each) > 1}):
-        fault = f"{where}backends: {', '.join(twice)} is there more than once"
-        raise ConfigError([f"{fault}: give each a name of its own"])
+    if faults := list(name_faults([each.name for each in backends], trusted, where)):
+        raise ConfigError(faults)
     if key is not None and (signing := [each for each in backends if each.signs]):
         opened = key.open().key
         for backend in signing:
@@ -342,6 +343,8 @@ def load(path: Path) -> Settings:
         settings = FromFile()  # type: ignore[call-arg]  # the sources fill it
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([f"{path}: {error}"]) from error
+    except RecursionError:
+        raise ConfigError([f"{path}: {_TOO_DEEP}"]) from None
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path} is no text: a config is TOML in UTF-8"]) from error
     except SettingsError as error:
@@ -397,7 +400,9 @@ class _NamedFiles(PydanticBaseSettingsSource):
 def read_policy_file(path: Path) -> Policy:
     """Read a policy's TOML file. Raises ConfigError."""
     try:
-        return Policy.model_validate(tomllib.loads(path.read_text()))
+        return Policy.model_validate(tomllib.loads(path.read_text("utf-8-sig")))
+    except RecursionError:
+        raise ConfigError([f"{path}: {_TOO_DEEP}"]) from None
     except OSError as error:
         fault = f"{path} cannot be read ({error.strerror})"
         raise ConfigError([f"{fault}: name this operator's policy, a TOML file"]) from None

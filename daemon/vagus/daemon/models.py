@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from vagus.compute.leases.leased import LeasedBackend
 from vagus.compute.rates import MoneyConfig, Rates
 from vagus.protocol import Refuse, Retry, VagusError
 
@@ -21,8 +22,10 @@ async def list_models(
 ) -> list[dict[str, Any]]:
     """Enter each backend in turn and return what it serves, as JSON shows it.
 
-    Raises VagusError, which names the backend that does not answer. `weights` is a sha256 in hex, `context` tokens; None stands for what the backend does not know. `price` is in the unit of account's smallest
-    parts per 1,000,000 tokens, or `unpriced` says why it is not known.
+    One that rents machines is not entered, which only a running node may: its config says what it
+    serves. Raises VagusError, which names the backend that does not answer. `weights` is a sha256 in
+    hex, `context` tokens; None stands for what the backend does not know. `price` is in the unit of
+    account's smallest parts per 1,000,000 tokens, or `unpriced` says why it is not known.
     """
     found: list[dict[str, Any]] = []
     async with Rates(money or MoneyConfig()) as rates:
@@ -31,7 +34,7 @@ async def list_models(
                 await rates.refresh()
         for backend in backends:
             backend.price_by(rates.money)
-            async with backend:
+            async with contextlib.nullcontext() if isinstance(backend, LeasedBackend) else backend:
                 try:
                     models = await backend.models()
                 except (Retry, Refuse) as error:

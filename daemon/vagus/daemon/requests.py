@@ -20,6 +20,7 @@ from vagus.daemon.request_checks import (
     read_digest,
 )
 from vagus.daemon.sealed import readers_of, seal_payload, sealed_to
+from vagus.daemon.token_costs import token_fee
 from vagus.protocol import ZERO32, Account, Halt, Retry, VagusError, agent_id, hub_id, pack_address
 from vagus.protocol.addresses import read_address
 from vagus.protocol.sealing import payload_context, secret_context
@@ -90,6 +91,8 @@ async def send_request(
     fee = request.fee
     if fee is None:
         fee = await quote_fee(settings, request.agent, request.origin, request.dest)
+        chain = pick(adapters, request.origin, "--from").chain
+        fee += await token_fee(settings, request.agent, read.model, request.payload, chain, say)
     async with pick(adapters, request.origin, "--from") as adapter:
         await first_heads(adapter)
         state = await adapter.hub_state()

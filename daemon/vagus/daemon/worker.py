@@ -160,7 +160,7 @@ async def run(settings: WorkerSettings) -> None:
         async with settings.backend() as backend:
             models: tuple[Model, ...] = ()
             with until_stopped():
-                models = await _models(backend)
+                models = await _models(backend, settings.base_url)
             if models:
                 worker = _worker(settings, backend, settings.offered(backend, models))
                 with on_stop(stopping.set):
@@ -177,8 +177,12 @@ async def check(settings: WorkerSettings, say: Callable[[str], None]) -> None:
     """
     async with settings.backend() as backend:
         began = time.monotonic()
-        models = await backend.models()
-        await backend.check(timeout=_PATIENCE)
+        try:
+            models = await backend.models()
+            await backend.check(timeout=_PATIENCE)
+        except (Retry, Refuse) as error:
+            todo = "is it up there, and is its key, if it wants one, in --api-key-file?"
+            raise VagusError(f"--serve {settings.base_url}: {error.reason}: {todo}") from None
         names = ", ".join(each.name for each in models)
         say(f"{settings.base_url} answered in {time.monotonic() - began:.1f} s: {names}")
         worker = _worker(settings, backend, settings.offered(backend, models))
@@ -213,7 +217,7 @@ def _worker(settings: WorkerSettings, backend: OpenAIBackend, offered: Sequence[
     )
 
 
-async def _models(backend: OpenAIBackend) -> tuple[Model, ...]:
+async def _models(backend: OpenAIBackend, server: str) -> tuple[Model, ...]:
     """Return the server's models, once it is there."""
     said = ""
     while True:
@@ -221,7 +225,7 @@ async def _models(backend: OpenAIBackend) -> tuple[Model, ...]:
             return await backend.models()
         except Retry as error:
             if error.reason != said:
-                log.warning("the model server is not there yet", reason=error.reason)
+                log.warning("the model server is not there yet", server=server, reason=error.reason)
                 said = error.reason
         await asyncio.sleep(_ASK_EVERY)
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import msgspec
 from coincurve import PrivateKey
-from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json
 
 from vagus.adapters.errors import NoFileError, WalletError
 from vagus.protocol import address_of
@@ -29,8 +28,11 @@ __all__ = [
     "write_secret",
 ]
 
-# py_ecc, which eth_keyfile brings, lets Python recurse 100,000 times, deeper than the C stack is:
-# a server's JSON nested as deep would end the process instead of being an error.
+# py_ecc, which eth_keyfile brings and web3 too, lets Python recurse 100,000 times, deeper than the C
+# stack is: a server's JSON nested as deep would end the process instead of being an error. It does so
+# once, when it is imported first: here. Its curves, half a second of arithmetic, wait for a keystore.
+with contextlib.suppress(ImportError):
+    import py_ecc  # noqa: F401 - for what its import does
 sys.setrecursionlimit(min(sys.getrecursionlimit(), 1000))
 
 SCRYPT_N = 1 << 18
@@ -48,6 +50,8 @@ def create_keystore(
 
     The folder is made with mode 0700 if it is missing. Raises `WalletError` if the file exists.
     """
+    from eth_keyfile.keyfile import create_keyfile_json  # noqa: PLC0415 - py_ecc's curves
+
     if not password:
         raise WalletError("an empty password protects no key", "give one that is hard to guess")
     key = key or PrivateKey(secrets.token_bytes(32))
@@ -147,6 +151,8 @@ def _open(
     path: Path, document: dict[str, Any], password: bytes
 ) -> tuple[PrivateKey | None, WalletError]:
     """The key, or what is wrong: not raised here, since that would drag this frame along."""
+    from eth_keyfile.keyfile import decode_keyfile_json  # noqa: PLC0415 - py_ecc's curves
+
     fault = WalletError(f"{path} is no keystore of version 3", _NO_KEYSTORE)
     try:
         return PrivateKey(decode_keyfile_json(document, password)), fault

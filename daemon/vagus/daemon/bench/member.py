@@ -146,7 +146,9 @@ async def _measure(order: Order) -> None:
         pipeline = _UntilSigned(
             journal=journal,
             network=network,
-            executor=Executor(agents, [backend], Policy(), roster, committee.address),
+            executor=Executor(
+                agents, [backend], Policy(), roster, committee.address, journal=journal
+            ),
             committee=committee,
             sender=Sender(journal, network),
             rosters=Rosters(roster),

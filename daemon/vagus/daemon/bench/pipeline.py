@@ -111,7 +111,9 @@ async def _measure(model_url: str, in_flight: int, intents: int, path: Path) -> 
         pipeline = Timed(
             journal=journal,
             network=network,
-            executor=Executor(agents, [backend], Policy(), roster, committee.address),
+            executor=Executor(
+                agents, [backend], Policy(), roster, committee.address, journal=journal
+            ),
             committee=committee,
             sender=Sender(journal, network),
             rosters=Rosters(roster),

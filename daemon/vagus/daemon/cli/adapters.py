@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from vagus.daemon.cli.common import JsonOption, echo, emit, say
+from vagus.daemon.cli.common import JsonOption, echo, emit
+from vagus.daemon.cli.plugins import FolderArgument, NewFolderArgument, run_kit, write
 
 __all__ = ["app"]
 
@@ -47,34 +48,18 @@ def list_(as_json: JsonOption = False) -> None:
 @app.command()
 def new(
     namespace: Annotated[str, typer.Argument(help="CAIP-2's name of the kind of chain, as sui.")],
-    folder: Annotated[
-        Path | None, typer.Argument(help="Where to write it; a folder of that name if absent.")
-    ] = None,
+    folder: NewFolderArgument = None,
 ) -> None:
     """Write a small distribution with an adapter's skeleton, a harness and the conformance kit."""
-    from vagus.daemon.config import ConfigError
     from vagus.daemon.scaffold import new_adapter
 
-    target = Path(namespace) if folder is None else folder
-    try:
-        written = new_adapter(namespace, target)
-    except ValueError as error:
-        raise ConfigError([str(error)]) from None
-    for path in written:
-        say(f"wrote {target / path}")
-    say(f"see what is not written yet: vagus adapters test {target}")
+    write(new_adapter, namespace, folder, "see what is not written yet: vagus adapters test")
 
 
 @app.command("test")
 def run_tests(
-    folder: Annotated[Path, typer.Argument(help="The distribution's folder.")] = Path(),
+    folder: FolderArgument = Path(),
 ) -> None:
     """Run a distribution's tests, the conformance kit among them, on its development chain."""
-    from vagus.daemon.scaffold import kit
-
-    names = ", ".join(kit.named_in(folder, "adapters"))
-    kit.require(kit.NEEDED)
-    say(f"Testing {names}; what is not tried is printed with its reason")
-    passed = kit.run_tests(folder, "vagus.adapters.conformance.plugin", "-rfEs")
-    say(f"{names}: passed" if passed else f"{names}: FAILED, see above")
-    raise typer.Exit(0 if passed else 1)
+    how = "; what is not tried is printed with its reason"
+    run_kit(folder, "adapters", "vagus.adapters.conformance.plugin", "-rfEs", how=how)

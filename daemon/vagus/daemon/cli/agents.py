@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from vagus.daemon.cli.common import JsonOption, echo, emit, say
+from vagus.daemon.cli.plugins import FolderArgument, NewFolderArgument, run_kit, write
 from vagus.protocol import Refuse
 
 __all__ = ["app"]
@@ -72,41 +73,31 @@ def manifest(
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(help="The agent's name: small letters, digits, dashes.")],
-    folder: Annotated[
-        Path | None, typer.Argument(help="Where to write it; a folder of that name if absent.")
-    ] = None,
+    folder: NewFolderArgument = None,
 ) -> None:
     """Write a small distribution with an agent, its tests and its manifest."""
-    from vagus.daemon.config import ConfigError
     from vagus.daemon.scaffold import new_agent
 
-    target = Path(name) if folder is None else folder
-    try:
-        written = new_agent(name, target)
-    except ValueError as error:
-        raise ConfigError([str(error)]) from None
-    for path in written:
-        say(f"wrote {target / path}")
-    say(f"try it: vagus agents test {target}")
+    write(new_agent, name, folder, "try it: vagus agents test")
 
 
 @app.command("test")
 def run_tests(
-    folder: Annotated[Path, typer.Argument(help="The distribution's folder.")] = Path(),
+    folder: FolderArgument = Path(),
 ) -> None:
     """Run a distribution's tests, the conformance kit among them, on the local model."""
     from vagus.daemon.fetch import model_path
-    from vagus.daemon.scaffold import kit
 
-    names = ", ".join(kit.named_in(folder, "agents"))
-    kit.require(kit.NEEDED | {"xllamacpp": "local"})
-    model_path(say)
-    say(f"Testing {names} on the local model")
     scopes = [f"asyncio_default_{each}_loop_scope=session" for each in ("fixture", "test")]
-    settings = [word for each in ("asyncio_mode=auto", *scopes) for word in ("-o", each)]
-    passed = kit.run_tests(folder, "vagus.daemon.testing", *settings)
-    say(f"{names}: passed" if passed else f"{names}: FAILED, see above")
-    raise typer.Exit(0 if passed else 1)
+    run_kit(
+        folder,
+        "agents",
+        "vagus.daemon.testing",
+        *(word for each in ("asyncio_mode=auto", *scopes) for word in ("-o", each)),
+        how=" on the local model",
+        extras={"xllamacpp": "local"},
+        prepare=lambda: model_path(say),
+    )
 
 
 def _served(config: Path) -> set[str]:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from vagus.daemon.cli.common import JsonOption, echo, emit, say
+from vagus.daemon.cli.common import JsonOption, echo, emit
+from vagus.daemon.cli.plugins import FolderArgument, NewFolderArgument, run_kit, write
 
 __all__ = ["app"]
 
@@ -47,34 +48,17 @@ def list_(as_json: JsonOption = False) -> None:
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(help="The backend's kind: small letters, digits, dashes.")],
-    folder: Annotated[
-        Path | None, typer.Argument(help="Where to write it; a folder of that name if absent.")
-    ] = None,
+    folder: NewFolderArgument = None,
 ) -> None:
     """Write a small distribution with a backend and its tests, the conformance kit among them."""
-    from vagus.daemon.config import ConfigError
     from vagus.daemon.scaffold import new_backend
 
-    target = Path(name) if folder is None else folder
-    try:
-        written = new_backend(name, target)
-    except ValueError as error:
-        raise ConfigError([str(error)]) from None
-    for path in written:
-        say(f"wrote {target / path}")
-    say(f"try it: vagus backends test {target}")
+    write(new_backend, name, folder, "try it: vagus backends test")
 
 
 @app.command("test")
 def run_tests(
-    folder: Annotated[Path, typer.Argument(help="The distribution's folder.")] = Path(),
+    folder: FolderArgument = Path(),
 ) -> None:
     """Run a distribution's tests, the conformance kit among them."""
-    from vagus.daemon.scaffold import kit
-
-    names = ", ".join(kit.named_in(folder, "backends"))
-    kit.require(kit.NEEDED)
-    say(f"Testing {names}")
-    passed = kit.run_tests(folder, "vagus.compute.conformance_plugin", "-o", "asyncio_mode=auto")
-    say(f"{names}: passed" if passed else f"{names}: FAILED, see above")
-    raise typer.Exit(0 if passed else 1)
+    run_kit(folder, "backends", "vagus.compute.conformance_plugin", "-o", "asyncio_mode=auto")

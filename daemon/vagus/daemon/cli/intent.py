@@ -36,7 +36,8 @@ def quote(
     """Print the smallest maxFee that the hub and this config's node accept.
 
     It covers the formula's base and the delivery's gas. Tokens at a backend that charges for them
-    come on top; what is not used goes back to the requester.
+    come on top, which `vagus intent send` adds where it is given no --fee; what is not used goes back
+    to the requester.
     """
     import uvloop
 
@@ -59,7 +60,10 @@ def send(
     dest: ToOption = None,
     fee: Annotated[
         int | None,
-        typer.Option(help="maxFee in the coin's smallest unit, as wei; as quoted if absent."),
+        typer.Option(
+            help="maxFee in the coin's smallest unit, as wei; if absent as quoted, and what the tokens "
+            "of an answer cost at most at the node's cheapest backend for it."
+        ),
     ] = None,
     ttl: Annotated[int, typer.Option(help="Seconds until the deadline.")] = 600,
     model: Annotated[str | None, typer.Option(help="Digest of the only model allowed.")] = None,

@@ -12,6 +12,8 @@ from vagus.daemon.cli.common import ConfigOption, JsonOption, echo, emit, say
 from vagus.daemon.cli.offers import offers
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vagus.compute.leases.leased import LeasedBackend
     from vagus.compute.leases.records import Row
     from vagus.daemon.config import Settings
@@ -168,21 +170,43 @@ async def _mark(settings: Settings, number: int | None) -> list[Row]:
 
 async def _end(settings: Settings, marked: list[Row]) -> list[Row]:
     """Have the marked ended, by the node that runs or here; return what is left."""
-    from vagus.compute.leases.upkeep import end
+    import asyncio
+
     from vagus.daemon.journal.lock import data_folder, holder
 
     if process := holder(settings.data):
         say(f"the node, process {process}, ends {len(marked)} within a minute")
         return []
-    backends, left = _leased(settings), []
+    backends = _leased(settings)
+    of: dict[str, list[Row]] = {row.backend: [] for row in marked}
+    for row in marked:
+        of[row.backend].append(row)
     with data_folder(settings.data):
-        for name in sorted({row.backend for row in marked}):
-            if name not in backends:
-                say(f"no backend {name} is in the config: put its table back, or end it by hand")
-                left += [row for row in marked if row.backend == name]
-                continue
-            say(f"ending what {name} has rented …")
-            left += await end(backends[name], settings.data, seconds=PATIENCE)
+        async with asyncio.TaskGroup() as group:  # one network that is silent holds up no other
+            tasks = [
+                group.create_task(_end_of(name, backends.get(name), settings.data, rows), name=name)
+                for name, rows in of.items()
+            ]
+    return [row for task in tasks for row in task.result()]
+
+
+async def _end_of(
+    name: str, backend: LeasedBackend | None, data: Path, marked: Sequence[Row]
+) -> Sequence[Row]:
+    """Have one backend's marked leases ended, and say how it went; return what is left."""
+    from vagus.compute.leases.upkeep import end
+    from vagus.protocol import VagusError
+
+    if backend is None:
+        say(f"no backend {name} is in the config: put its table back, or end it by hand")
+        return marked
+    say(f"ending what {name} has rented …")
+    try:
+        left = await end(backend, data, seconds=PATIENCE)
+    except VagusError as error:
+        say(f"{name}: {error}")
+        return marked
+    say(f"{name}: {f'{len(left)} not ended yet' if left else 'all ended'}")
     return left
 
 

@@ -44,7 +44,7 @@ def explain(
     try:
         question = read_question(query)
     except Refuse as error:
-        raise ConfigError([error.reason]) from None
+        raise ConfigError([f"--{error.reason}"]) from None  # its reason begins with what it is of
     found = uvloop.run(_explain(settings, query, question))
     if as_json:
         emit(found)

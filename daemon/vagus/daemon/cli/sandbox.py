@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -37,6 +38,26 @@ def sandbox(
             "without one a script does."
         ),
     ] = None,
+    slow: Annotated[
+        float, typer.Option(min=0.0, metavar="SECONDS", help="Do nothing of a call for so long.")
+    ] = 0.0,
+    fail: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            metavar="SHARE",
+            help="Answer this share of the calls by 503: 0.5, each second.",
+        ),
+    ] = 0.0,
+    credit: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            metavar="USD",
+            help="What the account has left; of a network that sells tokens only whether it is 0.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Speak a GPU network's API on 127.0.0.1, with a key of its own, until Ctrl-C.
@@ -45,8 +66,10 @@ def sandbox(
     paid; a script, not a model, writes the answers. Point a backend's table at the printed
     base_url, with the printed api_key in its api_key_file (docs/compute.md).
 
+    --slow and --fail are about the network's API, and not the machines that are rented there.
+
     --json prints one line {"base_url", "api_key"} once it listens, with what else a network needs (a
-    secret half of the key, a market's contract).
+    secret half of the key, a market's contract, the address that signs answers).
     """
     from vagus.compute.sandbox import SANDBOXES
     from vagus.daemon.config import ConfigError
@@ -67,6 +90,12 @@ def sandbox(
     async def serve() -> None:
         with until_stopped():
             async with _sandbox(name, port, upstream) as made:
+                if credit is not None:
+                    made.endow(Decimal(str(credit)))
+                if fail:
+                    made.faults.add(status=503, share=fail, delay=slow)
+                if slow:
+                    made.faults.add(delay=slow)
                 if as_json:
                     emit(made.show())
                 else:

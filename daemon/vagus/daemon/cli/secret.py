@@ -57,10 +57,10 @@ def seal(
     set_up("critical", "console")
     if not _HOST.fullmatch(host):
         raise ConfigError([f"--host {host!r}: a host is a lower-case name, without scheme or port"])
-    secret = _read(file)
+    secret, settings = _read(file), load(config)
     sealed = uvloop.run(
         seal_secret(
-            load(config),
+            settings,
             secret,
             agent=agent,
             host=host,
@@ -70,6 +70,10 @@ def seal(
         )
     )
     text = base64.b64encode(sealed).decode()
+    if agent not in settings.agents:
+        say(
+            f"{settings.file} serves {', '.join(settings.agents)}: who asks for {agent}, asks others"
+        )
     if as_json:
         emit({"host": host, "agent": agent, "requester": requester, "sealed": text})
         return

@@ -154,6 +154,8 @@ def worker(
     from vagus.daemon.config_errors import ConfigError
     from vagus.daemon.service.logs import set_up
 
+    if per_node is not None and per_node > slots:
+        raise ConfigError([f"--per-node {per_node}: there are --slots {slots} in all"])
     price = _price(input_price, output_price)
     models = tuple(process.parse_model(each, price) for each in model or [])
     if len({each.offered.model for each in models}) < len(models):
@@ -188,14 +190,31 @@ def worker(
 
 def _introduce(settings: WorkerSettings) -> None:
     """Print what the nodes have to be told."""
+    from decimal import Decimal
+
     from vagus.protocol import address_of
 
     address = f"0x{address_of(settings.key).hex()}"
     echo(f"worker {address}")
-    say(
-        "Nodes name it in their config:\n\n  [[backends]]\n"
-        f'  kind = "edge"\n  name = "edge"\n  url = "{settings.broker.url}"\n  workers = ["{address}"]\n'
-    )
+    prices = [(each.offered.input, each.offered.output) for each in settings.models]
+    read, written = zip(*(prices or [settings.price]), strict=True)
+    most = [max(each, key=Decimal) for each in (read, written)]
+    say("Nodes name it in their config:")
+    say("")
+    say("  [[backends]]")
+    say('  kind = "edge"')
+    say('  name = "edge"')
+    say(f'  url = "{settings.broker.url}"')
+    say(f'  workers = ["{address}"]')
+    if any(map(Decimal, most)):
+        say(
+            f'  max_price = {{ input = "{most[0]}", output = "{most[1]}" }}   # US dollars: see [money]'
+        )
+    say("  # Where the broker wants a name and a password, each node has its own:")
+    for node in sorted(settings.nodes):
+        say(f'  # username = "{node.hex()}"')
+    say('  # password_file = "keys/edge-password"')
+    say("")
 
 
 def _price(read: str, written: str) -> tuple[str, str]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vagus.agents import agent_class
-from vagus.daemon.config import ConfigError, NoConfigError, Settings, backend_of, load
+from vagus.daemon.config import ConfigError, NoConfigError, Settings, load
 from vagus.daemon.credentials import CredentialError
+from vagus.daemon.doctor.backends import look_at_backends, make_backends
 from vagus.daemon.doctor.finding import Finding, fail, ok, warn
 from vagus.daemon.doctor.keys import KeyFiles
 from vagus.daemon.profiles import CONFIG_RULES, PROFILES, Made, refusals
@@ -18,6 +19,9 @@ from vagus.protocol import Account, Refuse, VagusError, address_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from vagus.agents import Policy
+    from vagus.compute import Backend
 
 __all__ = ["Looked", "look_at"]
 
@@ -41,8 +45,9 @@ def look_at(path: Path) -> Looked:
         return Looked(tuple(_faults("config", error)), None, None)
     findings = [ok("config", f"{path} is understood"), *_readable(path, settings)]
     keys = KeyFiles(settings)
-    findings += [*keys.findings, *_tokens(settings), *_backends(settings), *_agents(settings)]
-    findings += _policy(settings)
+    made_of = make_backends(settings)
+    findings += [*keys.findings, *_tokens(settings), *look_at_backends(settings, made_of)]
+    findings += [*_agents(settings), *_policy(settings, made_of)]
     if keys.signer is None or keys.adapters is None:
         return Looked(tuple(findings), settings, None)
     made = Made(settings, keys.adapters, keys.signer)
@@ -68,16 +73,34 @@ def _readable(path: Path, settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _policy(settings: Settings) -> Iterator[Finding]:
-    """Say which rules hold, and which are about agents that nobody is served by here."""
+def _policy(settings: Settings, made_of: list[Backend | VagusError]) -> Iterator[Finding]:
+    """Say which rules hold, and which are about what is not here: agents, networks, regions."""
     policy, where = settings.policy, settings.policy_file or f"[policy] of {settings.file}"
     for name in dict.fromkeys((*policy.agents, *policy.per_agent)):
         if name not in settings.agents:
             advice = f'add [agents."{name}"], or take it out of the policy'
             yield warn("policy", f"{where} names {name}, which is not served here", advice)
+    backends = [each for each in made_of if not isinstance(each, VagusError)]
+    if len(backends) == len(made_of):  # what can't be made may be of any network
+        for place, label in _labels(policy):
+            part = place.rpartition(".")[2].removesuffix("s")
+            if backends and label not in (known := {getattr(each, part) for each in backends}):
+                said = f"{where}: {place}: no backend is of {part} {label}; there are: "
+                advice = f"mend it, or give a backend that {part}: nothing goes there"
+                yield warn("policy", said + ", ".join(sorted(known)), advice)
     rules = [each for limits in (policy, *policy.per_agent.values()) for each in limits.rules]
     named = ": " + ", ".join(rule.name for rule in rules) if rules else ""
     yield ok("policy", f"{where}, {len(rules)} rule{'s' * (len(rules) != 1)} about content{named}")
+
+
+def _labels(policy: Policy) -> Iterator[tuple[str, str]]:
+    """Yield the networks and regions that a policy names, each with its place."""
+    own = {f'per_agent."{name}".': limits for name, limits in policy.per_agent.items()}
+    for place, limits in {"": policy, **own}.items():
+        yield from ((f"{place}networks", each) for each in limits.networks)
+        yield from ((f"{place}regions", each) for each in limits.regions)
+        for at, rule in enumerate(limits.before):
+            yield from ((f"{place}before.{at}.networks", each) for each in rule.networks)
 
 
 def _each(table: dict[str, Any], key: str) -> list[str]:
@@ -98,35 +121,6 @@ def _tokens(settings: Settings) -> Iterator[Finding]:
     else:
         count = f"{len(found)} token{'s' * (len(found) != 1)}"
         yield ok("tokens", f"{count} in {path}" if path.exists() else f"none yet in {path}")
-
-
-def _backends(settings: Settings) -> Iterator[Finding]:
-    for at, written in enumerate(settings.backends):
-        # Only what `vagus run` would fetch is missing: a path in its place keeps this offline.
-        fetched = {"model_path": Path("fetched")} if written.get("kind") == "local" else {}
-        try:
-            backend = backend_of(fetched | written, f"{settings.file}: backends.{at}")
-        except ConfigError as error:
-            yield from _faults("backends", error)
-        except CredentialError as error:
-            yield warn(f"backend {written.get('name', at)}", error.fault, error.advice)
-        except VagusError as error:
-            yield fail(f"backends.{at}", str(error), "mend its table under [[backends]]")
-        else:
-            region = backend.region.replace("unknown", "not given")
-            yield ok(f"backend {backend.name}", f"kind {written.get('kind')}, region {region}")
-            if backend.signs and settings.transport_key is None:
-                yield fail(
-                    f"backend {backend.name}",
-                    "it signs what it asks with the node's transport key, and there is none",
-                    "name a keystore under [transport_key]; `vagus keys new` makes one",
-                )
-            if backend.in_dollars and not settings.money.told:
-                yield warn(
-                    f"backend {backend.name}",
-                    "it charges in US dollars, and nobody says what those are worth: it has no price",
-                    "give usd or sources under [money]",
-                )
 
 
 def _agents(settings: Settings) -> Iterator[Finding]:

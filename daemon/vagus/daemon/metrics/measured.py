@@ -39,9 +39,14 @@ class Measured(Backend):
     def _describe(self) -> None:
         inner = self._inner
         self.name, self.region, self.network = inner.name, inner.region, inner.network
-        self.engine, self.slots = inner.engine, inner.slots
+        self.engine = inner.engine
         self.rescores, self.attests, self.cancels = inner.rescores, inner.attests, inner.cancels
         self.rents = inner.rents
+
+    @property
+    def slots(self) -> int:
+        """How many calls it takes at once, as it is now."""
+        return self._inner.slots
 
     @property
     def served(self) -> tuple[Model, ...]:
@@ -139,7 +144,7 @@ class Measured(Backend):
     def _count(self, model: Model, answer: Answer, seconds: float) -> None:
         self._failed = 0
         try:
-            cost = self._inner.price(model).cost(answer.usage)
+            cost = (answer.price or self._inner.price(model)).cost(answer.usage)
         except (Retry, Refuse):
             cost = 0  # what it cost was known when it was asked, and is not any more
         self._metrics.model_answered(self.name, model.name, answer.usage, seconds, cost)

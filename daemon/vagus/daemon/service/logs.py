@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING, TextIO, cast
 
@@ -41,9 +42,12 @@ def set_up(level: str, form: str, journal: Path = JOURNAL) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    colors = stream.isatty()
+    colors = stream.isatty() and not os.environ.get("NO_COLOR")
     render: list[structlog.typing.Processor] = (
-        [_printable, structlog.dev.ConsoleRenderer(colors, exception_formatter=_plain_traceback)]
+        [
+            _printable,
+            structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=_plain_traceback),
+        ]
         if human
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
