@@ -259,6 +259,11 @@ async def test_a_requesters_secret_is_sealed_to_each_member(three: Three, tmp_pa
     )
     assert code == 0, err
     assert "canary" not in out + err
+    _, _, other = await vagus(
+        *("secret", "seal", "--host", "api.example.org", "--requester", asking),
+        *("--file", secret, "--config", config, "--agent", "nosuch@1"),
+    )
+    assert "who asks for nosuch@1, asks others" in other
     sealed = base64.b64decode(out.strip(), validate=True)
     origin = three.client.chains[0].hub_id
     word = bytes(12) + bytes.fromhex(asking[2:])

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from support.backends import Ready
 from vagus.agents import Budget, Context, Route
 from vagus.compute import Answer, Backend, BackendConfig, Completion, Model, Price, Times, Usage
 from vagus.compute.backends.local import LocalBackend
@@ -12,27 +12,14 @@ from vagus.compute.backends.local import LocalBackend
 __all__ = ["Written", "local_context", "written_context"]
 
 
-class Written(Backend):
+class Written(Ready):
     """Answers each request with what `write` makes of it, and keeps the requests."""
-
-    Config = BackendConfig
 
     def __init__(self, write: Callable[[Completion], str], finish: str = "stop") -> None:
         super().__init__(BackendConfig(kind="written", name="written"))
         self.asked: list[Completion] = []
         self._write = write
         self._finish = finish
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        pass
 
     async def models(self) -> tuple[Model, ...]:
         return (Model("written"),)
@@ -61,5 +48,7 @@ def written_context(backend: Backend, **changes: Any) -> Context:
 
 
 def local_context(backend: LocalBackend, **changes: Any) -> Context:
-    """A run on the real local model."""
-    return written_context(backend, route=Route(backend, backend._model), **changes)
+    """A run on the real local model, which may be slow where others use the machine."""
+    deadline = asyncio.get_running_loop().time() + 240
+    own = {"route": Route(backend, backend._model), "deadline": deadline}
+    return written_context(backend, **{**own, **changes})

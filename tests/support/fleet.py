@@ -3,12 +3,10 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from decimal import Decimal
-from types import TracebackType
-from typing import Self
 
+from support.backends import Ready
 from vagus.compute import (
     Answer,
-    Backend,
     BackendConfig,
     Completion,
     Delta,
@@ -33,13 +31,11 @@ def request(max_tokens: int = 100, text: str = "Hello") -> Completion:
     return Completion(model=MODEL, messages=(Message("user", text),), max_tokens=max_tokens)
 
 
-class Scripted(Backend):
+class Scripted(Ready):
     """Takes one turn a call: the next of a list, then its last one for ever, or what a function says.
 
     price: per token, read or written alike.
     """
-
-    Config = BackendConfig
 
     def __init__(
         self,
@@ -65,17 +61,6 @@ class Scripted(Backend):
         if isinstance(self._turns, list):
             return self._turns[min(at, len(self._turns) - 1)]
         return self._turns
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        pass
 
     async def models(self) -> tuple[Model, ...]:
         return (MODEL,)

@@ -3,63 +3,45 @@
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from decimal import Decimal
-from operator import attrgetter
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from vagus.compute.base import Completion, Message, Model
-from vagus.compute.client import ChatClient, Endpoint
-from vagus.compute.leases.base import Container, Lease, Provisioner, Quote, Want
-from vagus.compute.leases.ledger import Ledger
-from vagus.compute.leases.lessor import Lessor, Plan
-from vagus.compute.leases.spend import Cap
+from vagus.compute.leases.akash import AkashProvisioner
+from vagus.compute.leases.base import Container, Want
+from vagus.compute.leases.conformance import Clock, Rental
+from vagus.compute.leases.conformance.tools import Guest, lessor, serve, steps, stop
+from vagus.compute.leases.ionet import IonetProvisioner
+from vagus.compute.leases.render import GpuOffer, RenderProvisioner
 from vagus.compute.sandbox import sandbox_class
-from vagus.protocol import Retry
+
+__all__ = [
+    "CONTAINER",
+    "MAKERS",
+    "MODEL",
+    "Clock",
+    "Guest",
+    "Network",
+    "lessor",
+    "network",
+    "serve",
+    "steps",
+    "stop",
+]
 
 MODEL = "Qwen/Qwen3-8B"
 CONTAINER = Container("vllm/vllm-openai:v0.11.0", args=("--model", MODEL))
+PRICE = Decimal("0.60")
 
 
-@dataclass
-class Clock:
-    """Time that a test moves: it stands in for `time.time`, of the sandbox too."""
-
-    now: float = field(default_factory=time.time)
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
-@dataclass
-class Network:
-    """A sandbox, how a provisioner for it is made, and what may be wanted of it.
-
-    label: what the sandbox calls the label of a machine.
-    """
+@dataclass(frozen=True, kw_only=True)
+class Network(Rental):
+    """A rental whose sandbox's own fields tests read."""
 
     sandbox: Any
-    make: Callable[[], Provisioner]
-    want: Want
-    label: str
-
-    def labels(self) -> list[str]:
-        """Return the labels of all that is rented."""
-        return [attrgetter(self.label)(each) for each in self.sandbox.alive]
-
-    async def charged(self) -> Decimal:
-        """Return what the network has taken so far, in USD."""
-        if hasattr(self.sandbox, "_pass_time"):
-            await self.sandbox._pass_time()
-        if hasattr(self.sandbox, "spent"):
-            return self.sandbox.spent
-        return sum((each.paid for each in self.sandbox.deployments.values()), Decimal(0))
 
 
 def _key(folder: Path, text: str) -> Path:
@@ -70,39 +52,32 @@ def _key(folder: Path, text: str) -> Path:
 
 
 def _akash(sandbox: Any, folder: Path) -> Network:
-    from vagus.compute.leases.akash import AkashProvisioner
-
-    key = _key(folder, sandbox.api_key)
-    want = Want(CONTAINER, gpus=("rtx4090",), hours=1, max_hourly=Decimal("0.60"))
-    return Network(sandbox, lambda: AkashProvisioner(key, base_url=sandbox.base_url), want, "label")
+    want = Want(CONTAINER, gpus=("rtx4090",), hours=1, max_hourly=PRICE)
+    make = partial(AkashProvisioner, _key(folder, sandbox.api_key), base_url=sandbox.base_url)
+    around = ("POST /v1/deposit-deployment", "DELETE /v1/deployments/")
+    return Network(sandbox=sandbox, make=make, want=want, model=MODEL, around=around)
 
 
 def _ionet(sandbox: Any, folder: Path) -> Network:
-    from vagus.compute.leases.ionet import IonetProvisioner
-
-    key = _key(folder, sandbox.api_key)
-    want = Want(CONTAINER, gpus=("GeForce RTX 4090",), hours=1, max_hourly=Decimal("0.60"))
-    return Network(sandbox, lambda: IonetProvisioner(key, base_url=sandbox.base_url), want, "name")
+    want = Want(CONTAINER, gpus=("GeForce RTX 4090",), hours=1, max_hourly=PRICE)
+    make = partial(IonetProvisioner, _key(folder, sandbox.api_key), base_url=sandbox.base_url)
+    around = ("POST .*/deploy$", "POST .*/extend$", "DELETE .*/deployment/")
+    return Network(sandbox=sandbox, make=make, want=want, model=MODEL, around=around)
 
 
 def _render(sandbox: Any, folder: Path) -> Network:
-    from vagus.compute.leases.render import GpuOffer, RenderProvisioner
-
-    key = _key(folder, sandbox.secret_key)
     env = {"LLAMA_ARG_ALIAS": MODEL, "LLAMA_ARG_HF_REPO": "Qwen/Qwen3-8B-GGUF"}
     image = "ghcr.io/ggml-org/llama.cpp:server-cuda"
     container = Container(image, env=env, key_env="LLAMA_API_KEY")
-    want = Want(container, hours=1, max_hourly=Decimal("0.60"))
+    want = Want(container, hours=1, max_hourly=PRICE)
     offers = (GpuOffer("NVIDIA RTX 4090", 24, Decimal("0.35")),)
-
-    def make() -> Provisioner:
-        return RenderProvisioner(sandbox.api_key, key, offers, base_url=sandbox.base_url)
-
-    return Network(sandbox, make, want, "asked.title")
+    key = _key(folder, sandbox.secret_key)
+    make = partial(RenderProvisioner, sandbox.api_key, key, offers, base_url=sandbox.base_url)
+    around = ("POST /v1/jobs$", "PUT /v1/jobs/.*/cancel$")
+    return Network(sandbox=sandbox, make=make, want=want, model=MODEL, around=around)
 
 
 MAKERS = {"akash": _akash, "ionet": _ionet, "render": _render}
-CAP = Cap(2_000_000, 20_000_000)
 
 
 @contextlib.asynccontextmanager
@@ -110,105 +85,3 @@ async def network(name: str, folder: Path) -> AsyncIterator[Network]:
     """Run a network's sandbox."""
     async with sandbox_class(name)() as sandbox:
         yield MAKERS[name](sandbox, folder)
-
-
-class Guest:
-    """A tenant that asks for one token, as a backend does, and remembers where it lives."""
-
-    def __init__(self) -> None:
-        self.home: Endpoint | None = None
-        self.served = 0
-
-    async def move_in(self, endpoint: Endpoint) -> None:
-        hello = Completion(model=Model(MODEL), messages=(Message("user", "Hello"),), max_tokens=1)
-        async with ChatClient(endpoint) as client:
-            await client.complete(hello, MODEL, timeout=10)
-        self.home, self.served = endpoint, self.served + 1
-
-    async def move_out(self) -> None:
-        self.home = None
-
-
-def ident(found: Any) -> str:
-    """Return a sandbox's own name of a machine."""
-    return next(getattr(found, name) for name in ("dseq", "uuid", "id") if hasattr(found, name))
-
-
-class Late(Provisioner):
-    """Another network, whose first `lease` gets no answer and is done so many seconds later."""
-
-    def __init__(self, make: Callable[[], Provisioner], clock: Clock, after: float) -> None:
-        self._make = make
-        self._clock = clock
-        self._after = after
-        self._due: tuple[float, tuple[Any, ...]] | None = None
-        self.did = False
-
-    async def __aenter__(self) -> Self:
-        self._inner = await self._make().__aenter__()
-        self.network, self.settles = self._inner.network, self._inner.settles  # type: ignore[misc]
-        return self
-
-    async def __aexit__(self, *error: Any) -> None:
-        await self._inner.__aexit__(*error)
-
-    async def _catch_up(self) -> None:
-        while self._due is not None and self._clock.now >= self._due[0]:
-            try:
-                await self._inner.lease(*self._due[1])
-            except Retry:
-                self._clock.now += 3  # as Akash's bids, which come one by one
-            else:
-                self._due, self.did = None, True
-
-    async def quote(self, want: Want) -> tuple[Quote, ...]:
-        return await self._inner.quote(want)
-
-    async def lease(self, quote: Quote, label: str, api_key: str) -> Lease:
-        self._due = (self._clock.now + self._after, (quote, label, api_key))
-        raise Retry("no answer", self.settles)
-
-    async def ready(self, lease: Lease) -> Endpoint | None:
-        return await self._inner.ready(lease)
-
-    async def renew(self, lease: Lease, ends: float) -> Lease:
-        return await self._inner.renew(lease, ends)
-
-    async def release(self, lease: Lease) -> None:
-        await self._inner.release(lease)
-
-    async def owned(self, prefix: str) -> tuple[Lease, ...]:
-        await self._catch_up()
-        return await self._inner.owned(prefix)
-
-
-@contextlib.asynccontextmanager
-async def lessor(
-    rented: Network,
-    folder: Path,
-    clock: Callable[[], float] = time.time,
-    *,
-    cap: Cap = CAP,
-    always: bool = True,
-    **plan: float,
-) -> AsyncIterator[tuple[Lessor, Ledger, Guest]]:
-    """Open a ledger in a folder and a lessor over it, as a node does at its start."""
-    guest = Guest()
-    async with Ledger(folder) as ledger, rented.make() as provisioner:
-        made = Plan("gpu", rented.want, cap, always=always, **plan)
-        yield Lessor(provisioner, ledger, made, guest, clock), ledger, guest
-
-
-async def stop(each: Lessor, clock: Clock, seconds: float) -> bool:
-    """End all leases, asking again for so long."""
-    ends = clock.now + seconds
-    while not (over := await each.stop()) and clock.now < ends:
-        clock.sleep(5)
-    return over
-
-
-async def steps(each: Lessor, clock: Clock, seconds: float) -> None:
-    """Let a lessor work for so long, moving the clock as it waits."""
-    ends = clock.now + seconds
-    while clock.now < ends:
-        clock.sleep(max(0.01, min(await each.step(), ends - clock.now)))

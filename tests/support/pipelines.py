@@ -100,6 +100,7 @@ class Node:
                     committee.address,
                     self.router,
                     self.opener,
+                    self.journal,
                 ),
                 committee=committee,
                 sender=Sender(self.journal, self.network),
@@ -162,8 +163,10 @@ class Pauses(list[float]):
 
 
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> Pauses:
+    """Have no intent wait for its next try, and hardly a call for backends that have all failed."""
     pauses = Pauses()
     monkeypatch.setattr(pauses_module.Pauses, "sleep", pauses.sleep)
+    monkeypatch.setattr("vagus.compute.routing.call.PAUSE", 0.01)
     return pauses
 
 

@@ -15,6 +15,7 @@ from support.iris import Built
 from support.node import Node
 from support.node_devnet import running_devnet
 from support.node_model import stub_model
+from support.plugins import install
 
 FLOWER = b'{"petal_length":60,"petal_width":25,"sepal_length":63,"sepal_width":33}'
 
@@ -22,10 +23,7 @@ FLOWER = b'{"petal_length":60,"petal_width":25,"sepal_length":63,"sepal_width":3
 def installed_in(folder: Path, built: Built) -> Path:
     """Put the example where a process that looks there finds it installed."""
     shutil.copytree(built.folder / "src" / "vagus_iris", folder / "vagus_iris")
-    info = folder / "vagus_iris-1.0.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: vagus-iris\nVersion: 1.0.0\n")
-    (info / "entry_points.txt").write_text("[vagus.agents]\niris = vagus_iris:IrisAgent\n")
+    install(folder, "agents", {"iris": "vagus_iris:IrisAgent"}, name="vagus-iris", version="1.0.0")
     return folder
 
 
