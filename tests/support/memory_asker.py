@@ -11,6 +11,7 @@ import asyncio
 import gc
 import json
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Awaitable
 from pathlib import Path
@@ -24,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from vagus.adapters.base import Cursor, EventFilter
 from vagus.adapters.evm.adapter import EvmAdapter
 from vagus.adapters.evm.config import EvmConfig
+from vagus.adapters.evm.keystore import create_keystore, load_keystore
 from vagus.compute import Completion, Message, Model
 from vagus.compute.backends.openai import OpenAIBackend, OpenAIConfig
 from vagus.protocol import Refuse, Retry
@@ -76,7 +78,16 @@ async def everything(
     return Counter(await asyncio.gather(*map(ended, calls)))
 
 
+def open_a_key() -> None:
+    """Do what each node does before it asks anybody: what that takes, once, is of no answer's making."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "key.json"
+        create_keystore(path, "password", cost=2)
+        load_keystore(path, "password")
+
+
 async def main(chain: str, hub: str, tx: str, *ports: str) -> None:
+    open_a_key()
     roots = [f"127.0.0.1:{port}" for port in ports]
     config = EvmConfig.model_validate(
         {

@@ -18,8 +18,8 @@ __all__ = ["Account", "Clock", "Rental", "SharedClock"]
 class Clock:
     """Time that a test moves: it stands in for `time.time`, of the sandbox too."""
 
-    def __init__(self) -> None:
-        self._now = time.time()
+    def __init__(self, now: float | None = None) -> None:
+        self._now = time.time() if now is None else now
 
     @property
     def now(self) -> float:
