@@ -51,29 +51,10 @@ class Others:
             return state.current
         if record.epoch is not None:
             return previous if previous.epoch == record.epoch else state.current
-        return state.deciding(await self._requested_at(record))
-
-    async def may_differ(self, record: IntentRecord, dest: ChainAdapter) -> bool:
-        """Whether others than the destination's set may have delivered an intent, or settle it.
-
-        Members of one set tell each other what they have decided. What an earlier set delivered while it
-        counted, or what is settled by a set that the origin has and the destination has not, they may
-        never hear of.
-        """
-        state = await self._network.state(dest)
-        origin = await self._network.state(self._network.by_hub(record.origin))
-        if origin.current.signers != state.current.signers:
-            return True
-        if state.previous is None:
-            return False
-        return await self._requested_at(record) <= state.previous_until
-
-    async def _requested_at(self, record: IntentRecord) -> int:
-        """Return the time of the block that has the request, by the origin; read once."""
         if record.requested_at is None:
             origin = self._network.by_hub(record.origin)
             record.requested_at = (await origin.block(record.height)).time
-        return record.requested_at
+        return state.deciding(record.requested_at)
 
     async def still(self, record: IntentRecord, dest: ChainAdapter, current: SignerSet) -> None:
         """Raise Retry where another of the destination's sets is to decide an intent by now."""

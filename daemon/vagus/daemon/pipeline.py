@@ -185,8 +185,8 @@ class Pipeline:
 
         async def still() -> None:
             await self._others.still(record, dest, current)
-            if await self._others.may_differ(record, dest):
-                await self._inheriting.still_undelivered(record, dest)
+            # Not after a rotation alone: who was away while its own set delivered learns it here too.
+            await self._inheriting.still_undelivered(record, dest)
 
         if record.run is None:
             self._committee.require(current, 0)

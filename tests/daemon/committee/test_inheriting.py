@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from support.pipelines import A, B, Pauses, without_pauses
 from support.scripted import GOOD, response, scripted, sending
 from support.served import requested, serving
 from support.signing import KeySigner
-from vagus.adapters.base import Block, Cursor
+from vagus.adapters.base import Cursor
 from vagus.adapters.delivered import Delivered
 from vagus.adapters.evm.wallet import Wallet
 from vagus.agents import AgentRegistry, Policy
@@ -51,10 +51,6 @@ class Seen(ScriptedChain):
     def __init__(self, hub: str, key: PrivateKey) -> None:
         super().__init__(hub, Wallet(key), address_of(key))
         self.told: dict[bytes, Delivered] = {}
-
-    async def block(self, height: int) -> Block:
-        """The request's block is of NOW, whatever time has passed since."""
-        return replace(await super().block(height), time=NOW)
 
     async def delivered(self, intent_id: bytes, tx_id: str | None = None) -> Delivered | None:
         return self.told.get(intent_id)
@@ -260,29 +256,12 @@ async def test_one_who_came_after_the_decision_signs_the_receipt_and_the_fee_is_
 async def test_after_the_grace_too_and_nothing_is_decided_anew(scene: Scene) -> None:
     for each in (scene.stays, scene.comes):
         for chain in (each.a, each.b):
-            rotate(chain, scene.new, until=NOW + 30)
-            chain.pass_time(60)
+            rotate(chain, scene.new, until=NOW - 1)
+            chain.pass_time(1)
     first, second = await settled(scene)
     assert (first.stage, second.stage, second.epoch) == (Stage.SETTLED, Stage.SETTLED, 1)
     assert first.receipt == second.receipt
     assert (await scene.comes.journal.pledged(second.id))[0] is None
-
-
-@pytest.mark.parametrize("until", [NOW - 1, NOW + 30])
-async def test_a_delivery_is_looked_for_only_where_an_earlier_set_may_have_made_it(
-    scene: Scene, until: int
-) -> None:
-    """The request's block is of NOW; a set counts until a time of the destination, that one included."""
-    for chain in (scene.comes.a, scene.comes.b):
-        rotate(chain, scene.new, until=until)
-        chain.pass_time(60)
-    record = await scene.comes.ask()
-    others_of = scene.comes.pipeline._others
-    assert await others_of.may_differ(record, scene.comes.b) == (until >= NOW)
-    # Another set at the origin settles what it may have heard nothing of.
-    scene.comes.a.changes["current"] = SignerSet(9, (address_of(AWAY),), 1)
-    scene.comes.a.pass_time(1)
-    assert await others_of.may_differ(record, scene.comes.b)
 
 
 async def test_without_the_documents_nothing_is_signed_and_it_is_said_what_is_missing(
