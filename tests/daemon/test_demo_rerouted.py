@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from vagus.daemon.demo.cases import Case
-from vagus.daemon.demo.rerouted import faults
+from vagus.daemon.demo.rerouted import faults, still_asked
 
 PRICE = {"input": "20", "output": "40"}
 
@@ -19,9 +19,30 @@ CASES = [case("usual", ""), case("gone", "akash"), case("lies", "gpunet")]
 
 def rows(**changes: dict[str, Any]) -> list[dict[str, Any]]:
     usual: dict[str, dict[str, Any]] = {
-        "akash": {"served": 0, "failed": 1, "cost": "0", "state": "open"},
-        "gpunet": {"served": 3, "failed": 0, "cost": "90", "state": "quarantined"},
-        "local": {"served": 2, "failed": 0, "cost": "50", "state": "closed"},
+        "akash": {
+            "served": 0,
+            "failed": 1,
+            "cost": "0",
+            "state": "open",
+            "score": 0.0,
+            "verified": 1.0,
+        },
+        "gpunet": {
+            "served": 3,
+            "failed": 0,
+            "cost": "90",
+            "state": "quarantined",
+            "score": 0.0,
+            "verified": 0.3,
+        },
+        "local": {
+            "served": 2,
+            "failed": 0,
+            "cost": "50",
+            "state": "closed",
+            "score": 0.2,
+            "verified": 1.0,
+        },
     }
     return [
         {"node": 1, "backend": name, "price": PRICE, **row, **changes.get(name, {})}
@@ -46,7 +67,11 @@ def test_where_all_were_left_and_paid_for_nothing_is_wrong() -> None:
         (("akash", "local"), {}, "gone: answered by akash"),
         (("local", "gpunet"), {}, "lies: answered by gpunet"),
         (("", "local"), {}, "gone: answered by nobody"),
-        (("local", "local"), {"gpunet": {"state": "closed"}}, "closed, not quarantined"),
+        (
+            ("local", "local"),
+            {"gpunet": {"state": "closed", "score": 0.3}},
+            "closed, not quarantined",
+        ),
         (("local", "local"), {"akash": {"failed": 0, "state": "closed"}}, "was not asked since"),
         (("local", "local"), {"akash": {"backend": "other"}}, "no node knows akash"),
         (("local", "local"), {"local": {"price": None}}, "local served has no price or cost"),
@@ -65,3 +90,12 @@ def test_a_lease_that_is_gone_needs_no_failed_call() -> None:
     others = [row for row in rows() if row["backend"] != "akash"]
     intents: list[dict[str, Any]] = [{"calls": [{"backend": "local"}]}] * 3
     assert faults([gone, *others], CASES, intents) == []
+
+
+def test_a_liar_is_asked_until_every_node_that_buys_of_it_has_left_it() -> None:
+    assert not still_asked("gpunet", rows())
+    # Outvoted, and under the node's own model since; or dearer to it for another reason alone.
+    assert not still_asked("gpunet", rows(gpunet={"state": "closed"}))
+    assert still_asked("gpunet", rows(gpunet={"state": "closed", "score": 0.3}))
+    assert still_asked("gpunet", rows(gpunet={"state": "closed", "verified": 1.0}))
+    assert not still_asked("gpunet", [row for row in rows() if row["backend"] != "gpunet"])

@@ -32,8 +32,11 @@ async def test_the_demo_of_two_kinds_of_chains_is_ok() -> None:
     assert "Akash is gone, io.net is late by 20 s, GPU.net's machine has another model" in err
     assert set(report) == {"intents", "delivered", "refused", "failed", "ok", "compute"}
     assert report["ok"] is True
+    # The liar may have to be asked a few times more.
+    more = err.count("Asking one more: GPU.net lies")
+    assert more <= 6
     assert [len(report["intents"]), report["delivered"], report["refused"], report["failed"]] == [
-        *(14, 10, 3, 0),
+        *(14 + more, 10 + more, 3, 0),
     ]
     for intent in report["intents"]:
         assert set(intent) == KEYS
@@ -48,15 +51,25 @@ async def test_the_demo_of_two_kinds_of_chains_is_ok() -> None:
     assert sellers != {"local"}
     assert {row["backend"] for row in report["compute"]} == SELLERS
     [liar] = [row for row in report["compute"] if row["backend"] == "gpunet"]
-    assert liar["state"] == "quarantined"
-    assert liar["reason"].startswith("outvoted")
+    # Quarantined, or under the node's own model by its score before a third answer was outvoted.
+    [own] = [
+        row
+        for row in report["compute"]
+        if row["backend"] == "local" and row["node"] == liar["node"]
+    ]
+    assert liar["verified"] < own["verified"]
+    if liar["state"] == "quarantined":
+        assert liar["reason"].startswith("outvoted")
+    else:
+        assert liar["score"] < own["score"]
     [gone] = [row for row in report["compute"] if row["backend"] == "akash"]
     assert gone["state"] == "out" or gone["failed"] > 0
     for row in report["compute"]:
         assert not row.get("served") or (int(row["cost"]) > 0 and float(row["price"]["output"]) > 0)
     # Asked last, of a seller that had broken or of the node's own model.
-    after = report["intents"][-4:]
-    assert [call["backend"] for each in after for call in each["calls"]] == ["local"] * 4
+    after = report["intents"][-4 - more :]
+    assert {call["backend"] for each in after for call in each["calls"]} == {"local"}
+    assert all(each["calls"] for each in after)
     assert all(int(call["cost"]) > 0 for each in after for call in each["calls"])
     ways = [
         (intent["origin"].partition(":")[0], intent["dest"].partition(":")[0])

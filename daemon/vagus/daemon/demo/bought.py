@@ -25,7 +25,8 @@ async def bought(nodes: Sequence[DemoNode], model: str) -> list[dict[str, Any]]:
     """Return of each node (from 1) what each of its backends came to, since the node's start.
 
     served and failed count times that it was asked; cost and price are in the smallest unit of
-    account, the price of 1,000,000 tokens read and written. state is the router's, reason in words.
+    account, the price of 1,000,000 tokens read and written. state is the router's, reason in words;
+    score and verified, its part for checked answers, too.
     """
     rows = []
     for at, node in enumerate(nodes, 1):
@@ -54,6 +55,8 @@ async def bought(nodes: Sequence[DemoNode], model: str) -> list[dict[str, Any]]:
                     "price": each["price"],
                     "state": each["state"],
                     "reason": each["why"],
+                    "score": each["score"],
+                    "verified": each["parts"]["verified"],
                 }
             )
         rows += [

@@ -21,11 +21,11 @@ from vagus.adapters.scratch import scratch_folder
 from vagus.daemon.client import ask, send
 from vagus.daemon.config import load
 from vagus.daemon.demo.bought import bought, note_sellers
-from vagus.daemon.demo.cases import all_cases, cases_after
+from vagus.daemon.demo.cases import LIES, all_cases, cases_after
 from vagus.daemon.demo.check import check
 from vagus.daemon.demo.consumers import Consumer, deploy_consumer
 from vagus.daemon.demo.nodes import DemoError, DemoNode, seen_by
-from vagus.daemon.demo.rerouted import faults
+from vagus.daemon.demo.rerouted import faults, still_asked
 from vagus.daemon.demo.supply import Supply
 from vagus.daemon.demo.tables import print_summary, progress_table
 from vagus.daemon.devnet import devnet
@@ -130,12 +130,7 @@ async def _run(
             if supply is not None:
                 roster, swapped = settings.committee, supply.swapped
                 after = cases_after(net.chains, consumers, roster, swapped=swapped)
-                say(
-                    f"Asking {len(after)} intents more, of those who broke or of the nodes' own model"
-                )
-                cases += after
-                await _ask_all(adapters[0], after)
-                await _follow(nodes, cases, view, say)
+                cases += await _ask_broken(adapters[0], nodes, after, model["model"], view, say)
         for case in cases:
             if case.expected == "refunded":
                 say("Letting time pass until deadline and grace are over, and taking the refund")
@@ -179,6 +174,29 @@ async def _ask_all(adapter: ChainAdapter, cases: Sequence[Case]) -> None:
         heads = await adapter.next_heads(None)
         case.asked = await ask(adapter, case.question(heads.latest.time))
         case.asked_at = time.monotonic()
+
+
+async def _ask_broken(
+    adapter: ChainAdapter,
+    nodes: Sequence[DemoNode],
+    cases: Sequence[Case],
+    model: str,
+    view: Live | None,
+    say: Callable[[str], None],
+) -> list[Case]:
+    """Ask of the sellers that broke, and of the liar again until it is left; return what was asked."""
+    asked = list(cases[: 1 + LIES])
+    say(f"Asking {len(asked)} intents more, of those who broke or of the nodes' own model")
+    await _ask_all(adapter, asked)
+    await _follow(nodes, asked, view, say)
+    for case in cases[len(asked) :]:
+        if not still_asked("gpunet", await bought(nodes, model)):
+            break
+        say(f"Asking one more: {case.title}")
+        asked.append(case)
+        await _ask_all(adapter, [case])
+        await _follow(nodes, asked, view, say)
+    return asked
 
 
 async def _follow(
