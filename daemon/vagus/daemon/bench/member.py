@@ -21,7 +21,6 @@ from coincurve import PrivateKey
 from typing_extensions import override
 
 from vagus.adapters.evm.wallet import Wallet
-from vagus.agents import AgentRegistry, Policy
 from vagus.compute.backends.openai import OpenAIBackend
 from vagus.daemon.bench.pipeline import (
     DEST,
@@ -41,14 +40,10 @@ from vagus.daemon.committee.peers import Peers
 from vagus.daemon.committee.rosters import Rosters
 from vagus.daemon.committee.transport.config import BrokerConfig
 from vagus.daemon.committee.transport.mqtt import MqttTransport
-from vagus.daemon.execute import Executor
 from vagus.daemon.journal.records import IntentRecord, Stage
 from vagus.daemon.journal.sqlite import SqliteJournal
 from vagus.daemon.metrics.registry import Metrics
 from vagus.daemon.network import Network
-from vagus.daemon.pauses import Pauses
-from vagus.daemon.sending import Sender
-from vagus.daemon.service.health import Health
 from vagus.daemon.service.logs import set_up
 from vagus.daemon.watch import watch
 from vagus.protocol import ZERO32, address_of, keccak256
@@ -142,19 +137,7 @@ async def _measure(order: Order) -> None:
         committee, outbox = await _committee(order, key, transports, roster, journal, stack)
         network = Network(chains, journal)
         backend = await stack.enter_async_context(OpenAIBackend(backend_config(order.model)))
-        agents = AgentRegistry({"chat@1": {"fee": {"base": 1000}}})
-        pipeline = _UntilSigned(
-            journal=journal,
-            network=network,
-            executor=Executor(
-                agents, [backend], Policy(), roster, committee.address, journal=journal
-            ),
-            committee=committee,
-            sender=Sender(journal, network),
-            rosters=Rosters(roster),
-            health=Health(journal, network.faults),
-            pauses=Pauses(),
-        )
+        pipeline = _UntilSigned.over(journal, network, backend, roster, committee)
         async with asyncio.TaskGroup() as group:
             carriers = Carriers(group, pipeline, Metrics())
             tasks = [group.create_task(committee.run(), name="committee")]

@@ -11,7 +11,7 @@ import gc
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 import uvloop
@@ -55,6 +55,10 @@ from vagus.protocol import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from vagus.compute import Backend
+    from vagus.daemon.committee import Committee
+    from vagus.daemon.journal.base import Journal
 
 __all__ = [
     "DEST",
@@ -107,19 +111,7 @@ async def _measure(model_url: str, in_flight: int, intents: int, path: Path) -> 
         network = Network(chains, journal)
         backend = await stack.enter_async_context(OpenAIBackend(backend_config(model_url)))
         roster = roster_of(chains, [committee.address])
-        agents = AgentRegistry({"chat@1": {"fee": {"base": 1000}}})
-        pipeline = Timed(
-            journal=journal,
-            network=network,
-            executor=Executor(
-                agents, [backend], Policy(), roster, committee.address, journal=journal
-            ),
-            committee=committee,
-            sender=Sender(journal, network),
-            rosters=Rosters(roster),
-            health=Health(journal, network.faults),
-            pauses=Pauses(),
-        )
+        pipeline = Timed.over(journal, network, backend, roster, committee)
         async with asyncio.TaskGroup() as group:
             carriers = Carriers(group, pipeline, Metrics())
             watchers = [
@@ -159,6 +151,30 @@ class Timed(Pipeline):
     """A pipeline that tells when an intent has ended, as all have to."""
 
     end = Stage.SETTLED
+
+    @classmethod
+    def over(
+        cls,
+        journal: Journal,
+        network: Network,
+        backend: Backend,
+        roster: Roster,
+        committee: Committee,
+    ) -> Self:
+        """Return a node's pipeline that asks one backend, for one agent."""
+        agents = AgentRegistry({"chat@1": {"fee": {"base": 1000}}})
+        return cls(
+            journal=journal,
+            network=network,
+            executor=Executor(
+                agents, [backend], Policy(), roster, committee.address, journal=journal
+            ),
+            committee=committee,
+            sender=Sender(journal, network),
+            rosters=Rosters(roster),
+            health=Health(journal, network.faults),
+            pauses=Pauses(),
+        )
 
     async def run(self, chain: StubChain, logs: list[ChainEvent], in_flight: int) -> list[float]:
         """Ask these, `in_flight` at a time; return how long each took, in seconds."""
